@@ -1,0 +1,109 @@
+"""Command line of the remediator. Every option may also come from the environment, as ``REMEDIATOR_<OPTION>``."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from remediator import __version__
+from remediator.api import crds
+from remediator.config import ControllerConfig, ReceiverConfig
+from remediator.telemetry import logging
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with the environment's values as defaults."""
+    top = argparse.ArgumentParser(prog="remediator", description="Guarded, verified remediations of FlinkDeployments.")
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    common = argparse.ArgumentParser(add_help=False)
+    _option(common, "namespace", help="namespace of the policies and FlinkRemediations", required=True)
+    _option(common, "target-namespace", help="namespace with FlinkDeployments; default: --namespace", many=True)
+    _option(common, "metrics-port", help="port of /metrics", kind=int, default="8081")
+    _option(common, "kubeconfig", help="file to connect by; default: the pod's service account", kind=Path)
+    _option(common, "log-level", help="DEBUG, INFO, WARNING or ERROR", default="INFO")
+
+    receiver = commands.add_parser("receiver", parents=[common], help="take webhooks of Alertmanager")
+    _option(receiver, "port", help="port of the webhook", kind=int, default="8080")
+    _option(receiver, "token-file", help="file with the bearer token", kind=Path, required=True)
+    _option(receiver, "max-body-bytes", help="largest webhook accepted", kind=int, default=str(1024 * 1024))
+
+    controller = commands.add_parser("controller", parents=[common], help="carry out FlinkRemediations")
+    _option(controller, "prometheus-url", help="where verification queries go", required=True)
+    _option(
+        controller,
+        "flink-rest-url-template",
+        help="JobManager REST of a FlinkDeployment",
+        default="http://{name}-rest.{namespace}:8081",
+    )
+    commands.add_parser("crds", help="print the CustomResourceDefinitions")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    if arguments.command == "crds":
+        sys.stdout.write(crds.to_yaml())
+        return 0
+    logging.setup(arguments.log_level)
+    common = {
+        "namespace": arguments.namespace,
+        "target_namespaces": tuple(arguments.target_namespace or [arguments.namespace]),
+        "metrics_port": arguments.metrics_port,
+        "kubeconfig": arguments.kubeconfig,
+    }
+    # Each role imports only what it needs: the receiver runs without kopf.
+    if arguments.command == "receiver":
+        from remediator.receiver.run import run as run_receiver
+
+        asyncio.run(
+            run_receiver(
+                ReceiverConfig(
+                    **common,
+                    port=arguments.port,
+                    token_file=arguments.token_file,
+                    max_body_bytes=arguments.max_body_bytes,
+                )
+            )
+        )
+    else:
+        from remediator.controller.run import run as run_controller
+
+        run_controller(
+            ControllerConfig(
+                **common,
+                prometheus_url=arguments.prometheus_url,
+                flink_rest_url_template=arguments.flink_rest_url_template,
+            )
+        )
+    return 0
+
+
+def _option(
+    parser: argparse.ArgumentParser,
+    name: str,
+    *,
+    help: str,
+    kind: type = str,
+    default: str | None = None,
+    required: bool = False,
+    many: bool = False,
+) -> None:
+    variable = "REMEDIATOR_" + name.upper().replace("-", "_")
+    value = os.environ.get(variable, default)
+    parser.add_argument(
+        f"--{name}",
+        type=kind,
+        default=value.split(",") if many and value else value,
+        required=required and value is None,
+        action="append" if many else "store",
+        help=f"{help} (environment: {variable})",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

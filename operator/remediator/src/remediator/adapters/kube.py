@@ -1,0 +1,200 @@
+"""The Kubernetes API, as far as the remediator needs it, behind a Protocol.
+
+Resources are plain dicts as the API server returns them: the client's model classes cost memory and know no custom
+resources.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import aiohttp
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from remediator.api.names import FIELD_MANAGER, GROUP, VERSION
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A namespaced resource type."""
+
+    group: str
+    version: str
+    plural: str
+
+
+POLICIES = Kind(GROUP, VERSION, "flinkremediationpolicies")
+REMEDIATIONS = Kind(GROUP, VERSION, "flinkremediations")
+FLINK_DEPLOYMENTS = Kind("flink.apache.org", "v1beta1", "flinkdeployments")
+EVENTS = Kind("events.k8s.io", "v1", "events")
+LEASES = Kind("coordination.k8s.io", "v1", "leases")
+
+
+class KubeError(Exception):
+    """A request to the API server did not succeed."""
+
+
+class Unavailable(KubeError):
+    """The API server could not answer; the same request may succeed later."""
+
+
+class Conflict(KubeError):
+    """Somebody else changed the object first, or a JSON patch's test did not hold."""
+
+
+class AlreadyExists(KubeError):
+    """There is an object of this name."""
+
+
+class Rejected(KubeError):
+    """The API server understood and said no; the same request will not succeed later."""
+
+
+class Kube(Protocol):
+    """What services ask of the Kubernetes API. Every method may raise Unavailable or Rejected."""
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
+        """Return an object, or None when there is none."""
+
+    async def list_all(self, kind: Kind, namespace: str, label_selector: str = "") -> list[Resource]:
+        """Return all objects of a namespace."""
+
+    async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
+        """Create an object. Raises AlreadyExists."""
+
+    async def replace(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        """Replace an object, at the body's resourceVersion. Raises Conflict."""
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """Delete an object; one that is gone already is no error."""
+
+    async def replace_status(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        """Replace an object's status, at the body's resourceVersion. Raises Conflict."""
+
+    async def json_patch(self, kind: Kind, namespace: str, name: str, operations: list[Resource]) -> Resource:
+        """Apply a JSON patch (RFC 6902). Raises Conflict when a test in it does not hold."""
+
+    async def merge_patch(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        """Apply a merge patch (RFC 7386)."""
+
+
+class ApiServer:
+    """:class:`Kube` over the official client. Every request has a time limit (seconds)."""
+
+    def __init__(self, api: client.ApiClient, timeout: float = 10) -> None:
+        self._objects = client.CustomObjectsApi(api)
+        self._timeout = timeout
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
+        call = self._objects.get_namespaced_custom_object
+        try:
+            return await self._run(call, kind, namespace, name=name)
+        except _NotFound:
+            return None
+
+    async def list_all(self, kind: Kind, namespace: str, label_selector: str = "") -> list[Resource]:
+        call = self._objects.list_namespaced_custom_object
+        items: list[Resource] = []
+        token = ""
+        while True:
+            page = await self._run(
+                call, kind, namespace, label_selector=label_selector or None, limit=500, _continue=token or None
+            )
+            items += page["items"]
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return items
+
+    async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
+        call = self._objects.create_namespaced_custom_object
+        try:
+            return await self._run(call, kind, namespace, body=body, field_manager=FIELD_MANAGER)
+        except Conflict as error:
+            raise AlreadyExists(str(error)) from error
+
+    async def replace(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        call = self._objects.replace_namespaced_custom_object
+        return await self._run(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        call = self._objects.delete_namespaced_custom_object
+        try:
+            await self._run(call, kind, namespace, name=name)
+        except _NotFound:
+            return
+
+    async def replace_status(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        call = self._objects.replace_namespaced_custom_object_status
+        return await self._run(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
+
+    async def json_patch(self, kind: Kind, namespace: str, name: str, operations: list[Resource]) -> Resource:
+        return await self._patch(kind, namespace, name, operations, "application/json-patch+json")
+
+    async def merge_patch(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        return await self._patch(kind, namespace, name, body, "application/merge-patch+json")
+
+    async def _patch(
+        self, kind: Kind, namespace: str, name: str, body: Resource | list[Resource], content_type: str
+    ) -> Resource:
+        call = self._objects.patch_namespaced_custom_object
+        return await self._run(
+            call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER, _content_type=content_type
+        )
+
+    async def _run(self, call: Any, kind: Kind, namespace: str, **arguments: Any) -> Resource:
+        try:
+            answer: Resource = await call(
+                group=kind.group,
+                version=kind.version,
+                namespace=namespace,
+                plural=kind.plural,
+                _request_timeout=self._timeout,
+                **arguments,
+            )
+            return answer
+        except ApiException as error:
+            raise _translate(error) from error
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"no answer from the API server: {error!r}") from error
+
+
+class _NotFound(Rejected):
+    pass
+
+
+def _translate(error: ApiException) -> KubeError:
+    text = f"{error.status} {error.reason}: {(error.body or '')[:500]}"
+    match error.status:
+        case 404:
+            return _NotFound(text)
+        case 409:
+            return Conflict(text)
+        case 422 if "the server rejected our request due to an error in our request" in text:
+            # How the API server words a JSON patch whose test did not hold, as opposed to an invalid object.
+            return Conflict(text)
+        case 429 | None:
+            return Unavailable(text)
+        case status if status >= 500:
+            return Unavailable(text)
+        case _:
+            return Rejected(text)
+
+
+@asynccontextmanager
+async def connect(kubeconfig: Path | None) -> AsyncIterator[ApiServer]:
+    """Connect by a kubeconfig, or without one by the pod's service account."""
+    configuration = client.Configuration()
+    if kubeconfig is not None:
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig), client_configuration=configuration
+        )
+    else:
+        await asyncio.to_thread(config.load_incluster_config, client_configuration=configuration)
+    async with client.ApiClient(configuration) as api:
+        yield ApiServer(api)

@@ -1,0 +1,1 @@
+"""Shapes only: the custom resources, the Alertmanager payload, names and reasons."""

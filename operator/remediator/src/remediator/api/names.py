@@ -1,0 +1,27 @@
+"""Names that other parts of a cluster see: API groups, labels and annotations."""
+
+from typing import Final
+
+GROUP: Final = "remediation.streaming-monitoring.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+ENABLED_LABEL: Final = f"{GROUP}/enabled"
+"""Label of a FlinkDeployment that may be remediated, with the value "true"."""
+
+CONSUMER_GROUPS_ANNOTATION: Final = "streaming-monitoring.dev/consumer-groups"
+"""Annotation of a FlinkDeployment: its Kafka consumer groups, comma separated."""
+
+PLAN_ANNOTATION: Final = f"{GROUP}/plan"
+"""Annotation of a FlinkDeployment: id of the last plan applied, written by the same patch."""
+
+RESOLVED_ANNOTATION: Final = f"{GROUP}/resolved-at"
+"""Annotation of a FlinkRemediation: when Alertmanager said that its alert is resolved."""
+
+TARGET_LABEL: Final = f"{GROUP}/target"
+"""Label of a FlinkRemediation: hash of its target, so that siblings are found by a selector."""
+
+POLICY_LABEL: Final = f"{GROUP}/policy"
+"""Label of a FlinkRemediation: name of its policy."""
+
+FIELD_MANAGER: Final = "streaming-monitoring-remediator"

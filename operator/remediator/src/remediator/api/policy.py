@@ -1,0 +1,174 @@
+"""FlinkRemediationPolicy: which alerts lead to which actions on which FlinkDeployments."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, model_validator
+
+from remediator.api.base import Duration, Model
+
+Label = Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
+
+
+class Mode(StrEnum):
+    """Whether a policy acts."""
+
+    ACT = "Act"
+    OBSERVE = "Observe"
+
+
+class Operator(StrEnum):
+    """Alertmanager's matcher operators; regular expressions are anchored at both ends."""
+
+    EQUAL = "="
+    NOT_EQUAL = "!="
+    REGEX = "=~"
+    NOT_REGEX = "!~"
+
+
+class Matcher(Model):
+    """One condition on a label; a label that is missing counts as the empty string."""
+
+    label: Label
+    """Name of the alert's label."""
+    operator: Operator = Operator.EQUAL
+    """How the value is compared."""
+    value: Annotated[str, Field(max_length=1024)]
+    """Value or regular expression (Go's RE2 syntax)."""
+
+
+class TargetSelector(Model):
+    """How an alert names its FlinkDeployment. Exactly one way to find the name is given."""
+
+    namespace: Annotated[str, Field(max_length=63)] | None = None
+    """A fixed namespace; without it the label decides."""
+    namespace_label: Label = "namespace"
+    """Label of the alert that holds the FlinkDeployment's namespace."""
+    name: Annotated[str, Field(max_length=253)] | None = None
+    """A fixed name."""
+    name_label: Label | None = None
+    """Label of the alert that holds the FlinkDeployment's name, such as app."""
+    consumer_group_label: Label | None = None
+    """Label of the alert that holds a Kafka consumer group; the FlinkDeployment names its groups in the
+    annotation streaming-monitoring.dev/consumer-groups."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "TargetSelector":
+        ways = [self.name, self.name_label, self.consumer_group_label]
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("give exactly one of name, nameLabel and consumerGroupLabel")
+        return self
+
+
+class Strategy(StrEnum):
+    """How a scale is carried out."""
+
+    AUTO = "Auto"
+    IN_PLACE = "InPlace"
+    REDEPLOY = "Redeploy"
+
+
+class Scale(Model):
+    """Raise the job's parallelism: by a factor up to a maximum, or to a fixed value."""
+
+    factor: Annotated[float, Field(gt=1, le=100)] = 2
+    """New parallelism is the old one times this, rounded up."""
+    max: Annotated[int, Field(ge=1, le=32768)] | None = None
+    """Never beyond this parallelism; required unless parallelism is given."""
+    parallelism: Annotated[int, Field(ge=1, le=32768)] | None = None
+    """A fixed new parallelism, instead of factor and max."""
+    strategy: Strategy = Strategy.AUTO
+    """InPlace rescales the running job by vertex overrides (adaptive scheduler, Flink 1.18 to 1.20); Redeploy
+    stops it and starts it from its state; Auto takes InPlace where it is safe."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Scale":
+        if (self.max is None) == (self.parallelism is None):
+            raise ValueError("give either max (with factor) or parallelism")
+        return self
+
+
+class Action(Model):
+    """One rung of the ladder."""
+
+    type: Literal["Scale"]
+    """What is done."""
+    scale: Scale
+    """How far a Scale goes."""
+    timeout: Duration = timedelta(minutes=10)
+    """How long the job may take until it runs as planned, before the action counts as ineffective."""
+
+
+class Verify(Model):
+    """What "it worked" means to the user, beyond the job running as planned."""
+
+    query: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
+    """PromQL that returns at least one series when all is well. ``{{ labels.NAME }}`` stands for a label of
+    the alert, ``{{ target.name }}`` and ``{{ target.namespace }}`` for the FlinkDeployment."""
+    hold_for: Annotated[Duration, Field(alias="for")] = timedelta(minutes=1)
+    """How long the query must hold without a break."""
+    timeout: Duration = timedelta(minutes=10)
+    """How long to wait for the query, counted from the job running as planned."""
+
+
+class BudgetEntry(Model):
+    """At most so many actions on one target in a sliding period."""
+
+    max: Annotated[int, Field(ge=1, le=1000)]
+    """Number of actions."""
+    per: Duration
+    """Length of the period."""
+
+
+class Storm(Model):
+    """Many targets at once are a problem of the platform: none is acted on."""
+
+    max_targets: Annotated[int, Field(ge=1, le=1000)]
+    """More distinct targets than this are a storm."""
+    per: Duration
+    """Length of the period."""
+
+
+class Guards(Model):
+    """When a policy holds back."""
+
+    cooldown: Duration = timedelta(minutes=15)
+    """Pause on a target after its last finished remediation."""
+    budget: Annotated[tuple[BudgetEntry, ...], Field(max_length=8)] = (
+        BudgetEntry(max=3, per=timedelta(hours=1)),
+        BudgetEntry(max=7, per=timedelta(hours=24)),
+    )
+    """Limits on the number of actions on one target."""
+    storm: Storm | None = Storm(max_targets=3, per=timedelta(minutes=10))
+    """Limit on the number of targets in trouble at once."""
+    pause_requests: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(max_length=32)] = ()
+    """Reasons to pause, by name; while any is listed nothing new is started."""
+
+
+class Revert(Model):
+    """When a change is taken back."""
+
+    on_ineffective: bool = True
+    """Apply the inverse patch when the action did not help."""
+
+
+class PolicySpec(Model):
+    """What the user writes."""
+
+    model_config = ConfigDict(title="FlinkRemediationPolicySpec")
+
+    mode: Mode = Mode.ACT
+    """Act, or Observe: decide and record, patch nothing."""
+    match: Annotated[tuple[Matcher, ...], Field(min_length=1, max_length=32)]
+    """Which alerts this policy answers; all conditions must hold."""
+    target: TargetSelector
+    """Which FlinkDeployment an alert is about."""
+    actions: Annotated[tuple[Action, ...], Field(min_length=1, max_length=1)]
+    """What is done."""
+    verify: Verify = Verify()
+    """How success is told."""
+    guards: Guards = Guards()
+    """When to hold back."""
+    revert: Revert = Revert()
+    """When to take a change back."""

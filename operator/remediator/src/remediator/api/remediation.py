@@ -1,0 +1,173 @@
+"""FlinkRemediation: one answer to one occurrence of one alert on one FlinkDeployment, and its record."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from remediator.api.base import JsonText, Model, PreciseTime, Time
+from remediator.api.policy import Strategy
+from remediator.api.reasons import Phase
+
+Name = Annotated[str, Field(max_length=253)]
+LabelSet = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+TIMELINE_LIMIT = 20
+
+
+class PolicyReference(Model):
+    """The policy that answers, in the same namespace."""
+
+    name: Name
+    """Name of the FlinkRemediationPolicy."""
+    uid: Name
+    """Its uid when the remediation was created."""
+
+
+class TargetReference(Model):
+    """The FlinkDeployment an alert is about."""
+
+    namespace: Annotated[str, Field(max_length=253)]
+    """Namespace of the FlinkDeployment."""
+    name: Annotated[str, Field(max_length=253)]
+    """Name of the FlinkDeployment; what the alert said when there is none."""
+    uid: Annotated[str, Field(max_length=64)] = ""
+    """Its uid; empty when none was found."""
+
+
+class AlertReference(Model):
+    """The occurrence of the alert, as Alertmanager sent it."""
+
+    name: Annotated[str, Field(max_length=253)]
+    """The label alertname."""
+    fingerprint: Annotated[str, Field(max_length=64)]
+    """Alertmanager's hash of the labels."""
+    starts_at: PreciseTime
+    """When this occurrence began."""
+    labels: LabelSet
+    """Labels of the alert."""
+    annotations: LabelSet = Field(default_factory=dict)
+    """Annotations of the alert."""
+    generator_url: Annotated[str, Field(alias="generatorURL", max_length=4096)] = ""
+    """Link to the expression in Prometheus."""
+    group_key: Annotated[str, Field(max_length=4096)] = ""
+    """Alertmanager's key of the notification group."""
+
+
+class RemediationSpec(Model):
+    """What happened; it never changes."""
+
+    model_config = ConfigDict(title="FlinkRemediationSpec")
+
+    policy_ref: PolicyReference
+    """The policy that answers."""
+    target: TargetReference
+    """What is to be remediated."""
+    alert: AlertReference
+    """Why."""
+
+
+class Plan(Model):
+    """What is going to be done; written before it is done."""
+
+    id: Annotated[str, Field(max_length=64)]
+    """Identity of the plan; the patch writes it into the target's annotations."""
+    action: Literal["Scale"]
+    """Type of the action."""
+    strategy: Strategy
+    """How it is carried out."""
+    parallelism_before: int
+    """Parallelism of the job when the plan was made."""
+    parallelism_after: int
+    """Parallelism asked for."""
+    vertices: Annotated[tuple[str, ...], Field(max_length=1024)] = ()
+    """Ids of the job's vertices that are to run at the new parallelism."""
+    left_alone: Annotated[tuple[str, ...], Field(max_length=1024)] = ()
+    """Names of the vertices that have a parallelism of their own and keep it."""
+    observed_generation: int
+    """Generation of the target that the plan was made for."""
+    patch: JsonText
+    """JSON patch (RFC 6902) as text."""
+    inverse: JsonText
+    """JSON patch that takes it back."""
+
+
+class Measurement(Model):
+    """What was seen of the job at one moment."""
+
+    parallelism: int | None = None
+    """Parallelism of the planned vertices, by JobManager REST."""
+    checkpoint: int | None = None
+    """Id of the latest completed checkpoint."""
+    query_value: float | None = None
+    """Value of the first series that the policy's query returned."""
+
+
+class TimelineEntry(Model):
+    """One transition."""
+
+    time: PreciseTime
+    """When."""
+    phase: Phase
+    """Phase entered."""
+    reason: Annotated[str, Field(max_length=64)]
+    """Reason constant."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """For people."""
+
+
+class Condition(Model):
+    """A condition as the Kubernetes API conventions define it."""
+
+    type: Annotated[str, Field(max_length=64)]
+    """Complete or Succeeded."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Annotated[str, Field(max_length=64)]
+    """Reason constant."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """For people."""
+    last_transition_time: Time
+    """When status changed."""
+
+
+class Times(Model):
+    """When the steps happened; latencies are their differences."""
+
+    planned: PreciseTime | None = None
+    """The plan was written."""
+    patched: PreciseTime | None = None
+    """The API server accepted the patch."""
+    running: PreciseTime | None = None
+    """The job was seen running as planned, with a checkpoint completed since."""
+    holding_since: PreciseTime | None = None
+    """The policy's query has held since."""
+    reverting: PreciseTime | None = None
+    """It was decided to take the change back."""
+    finished: PreciseTime | None = None
+    """The remediation ended."""
+
+
+class RemediationStatus(Model):
+    """The record."""
+
+    model_config = ConfigDict(title="FlinkRemediationStatus")
+
+    phase: Phase = Phase.PENDING
+    """Where the remediation stands."""
+    reason: Annotated[str, Field(max_length=64)] = ""
+    """Why, as a constant."""
+    message: Annotated[str, Field(max_length=2048)] = ""
+    """Why, for people: what was seen and what to do about it."""
+    action: Annotated[str, Field(max_length=128)] = ""
+    """The action in short, such as Scale 2 to 4."""
+    plan: Plan | None = None
+    """What is being done."""
+    before: Measurement | None = None
+    """The job before the patch."""
+    after: Measurement | None = None
+    """The job as last seen after the patch."""
+    times: Times = Times()
+    """When the steps happened."""
+    timeline: Annotated[tuple[TimelineEntry, ...], Field(max_length=TIMELINE_LIMIT)] = ()
+    """The latest transitions."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    """Complete (it has ended) and Succeeded (it helped)."""

@@ -1,0 +1,34 @@
+"""What the command line and the environment configure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Config:
+    """What both roles need."""
+
+    namespace: str
+    """Where policies and FlinkRemediations live."""
+    target_namespaces: tuple[str, ...]
+    """Where FlinkDeployments are watched."""
+    metrics_port: int
+    kubeconfig: Path | None
+    """Without one, the pod's service account."""
+
+
+@dataclass(frozen=True)
+class ReceiverConfig(Config):
+    """What the receiver needs besides."""
+
+    port: int
+    token_file: Path
+    max_body_bytes: int
+
+
+@dataclass(frozen=True)
+class ControllerConfig(Config):
+    """What the controller needs besides."""
+
+    prometheus_url: str
+    flink_rest_url_template: str

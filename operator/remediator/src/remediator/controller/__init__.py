@@ -1,0 +1,1 @@
+"""The role that acts: a kopf operator whose handlers are a few lines each."""

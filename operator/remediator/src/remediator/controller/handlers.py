@@ -1,0 +1,108 @@
+"""kopf's handlers. The one daemon keeps a level-triggered loop running for each FlinkRemediation that is not at its
+end; kopf keeps a finalizer on it only that long, and the status is ours alone."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import kopf
+
+from remediator.adapters.flink_rest import FlinkRest
+from remediator.adapters.kube import POLICIES, KubeError, connect
+from remediator.adapters.leases import TargetLeases
+from remediator.adapters.prometheus import Prometheus
+from remediator.api.names import GROUP, VERSION
+from remediator.api.reasons import Phase
+from remediator.config import ControllerConfig
+from remediator.services.gather import Gatherer
+from remediator.services.reconcile import Reconciler
+from remediator.services.recorder import Recorder
+from remediator.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+AFTER_TROUBLE = timedelta(seconds=5)
+_HEARTBEAT_SECONDS = 10
+
+
+@kopf.on.login()
+def login(memo: kopf.Memo, **kwargs: Any) -> kopf.ConnectionInfo | None:
+    """Log in by our own choice; kopf's default goes through whichever client it finds installed."""
+    config: ControllerConfig = memo.config
+    if config.kubeconfig is not None:
+        return kopf.login_with_kubeconfig(**kwargs)
+    return kopf.login_with_service_account(**kwargs)
+
+
+@kopf.on.startup()
+async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) -> None:
+    """Configure kopf and put the services together."""
+    settings.persistence.finalizer = f"{GROUP}/in-flight"
+    settings.posting.enabled = False  # the recorder writes the Events
+    settings.scanning.disabled = True  # no rights on namespaces and definitions
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 30
+    settings.networking.request_timeout = 20
+    config: ControllerConfig = memo.config
+    memo.resources = stack = AsyncExitStack()
+    kube = await stack.enter_async_context(connect(config.kubeconfig))
+    http = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    memo.reconciler = Reconciler(
+        kube,
+        Gatherer(kube, FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url), clock),
+        TargetLeases(kube, config.namespace),
+        Recorder(kube, socket.gethostname()),
+        clock,
+    )
+
+    async def heartbeat() -> None:
+        while True:
+            memo.health.loop_alive()
+            with contextlib.suppress(KubeError):
+                await kube.list_all(POLICIES, config.namespace)
+                memo.health.api_answered()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    memo.heartbeat = asyncio.create_task(heartbeat())
+
+
+@kopf.on.cleanup()
+async def cleanup(memo: kopf.Memo, **_: Any) -> None:
+    """Close what startup opened."""
+    memo.heartbeat.cancel()
+    await memo.resources.aclose()
+
+
+def in_flight(status: kopf.Status, **_: Any) -> bool:
+    """Tell whether a FlinkRemediation still needs somebody."""
+    return not Phase(status.get("phase", Phase.PENDING)).terminal
+
+
+@kopf.daemon(GROUP, VERSION, "flinkremediations", when=in_flight, cancellation_timeout=20)
+async def remediate(
+    namespace: str | None, name: str | None, memo: kopf.Memo, stopped: kopf.DaemonStopped, **_: Any
+) -> None:
+    """Step a FlinkRemediation until nothing is left to do."""
+    reconciler: Reconciler = memo.reconciler
+    assert namespace is not None
+    assert name is not None
+    with metrics.IN_FLIGHT.track_inprogress():
+        while not stopped:
+            try:
+                delay = await reconciler.step(namespace, name)
+            except KubeError as error:
+                log.warning("step not finished", extra={"remediation": name, "error": str(error)})
+                delay = AFTER_TROUBLE
+            if delay is None:
+                return
+            await stopped.wait(delay.total_seconds())

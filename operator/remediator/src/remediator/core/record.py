@@ -1,0 +1,44 @@
+"""How a status is written: the next one from the last one and what happened."""
+
+from datetime import datetime
+from typing import Any
+
+from remediator.api.reasons import Phase, Reason
+from remediator.api.remediation import TIMELINE_LIMIT, Condition, Plan, RemediationStatus, TimelineEntry
+
+
+def advance(
+    status: RemediationStatus, now: datetime, phase: Phase, reason: Reason, message: str, **changes: Any
+) -> RemediationStatus:
+    """Return the status after a transition; ``changes`` are further fields. A transition that only repeats phase and
+    reason leaves the timeline as it is."""
+    updated = status.model_copy(update={**changes, "phase": phase, "reason": str(reason), "message": message[:2048]})
+    if (phase, str(reason)) != (status.phase, status.reason):
+        entry = TimelineEntry(time=now, phase=phase, reason=str(reason), message=message[:1024])
+        updated = updated.model_copy(update={"timeline": (*status.timeline, entry)[-TIMELINE_LIMIT:]})
+    if phase.terminal:
+        updated = updated.model_copy(
+            update={
+                "times": updated.times.model_copy(update={"finished": now}),
+                "conditions": (
+                    _condition("Complete", True, now, reason, message),
+                    _condition("Succeeded", phase is Phase.SUCCEEDED, now, reason, message),
+                ),
+            }
+        )
+    return updated
+
+
+def describe(plan: Plan) -> str:
+    """Say in a few words what a plan does, for the column ACTION."""
+    return f"{plan.action} {plan.parallelism_before} to {plan.parallelism_after}"
+
+
+def _condition(kind: str, holds: bool, now: datetime, reason: Reason, message: str) -> Condition:
+    return Condition(
+        type=kind,
+        status="True" if holds else "False",
+        reason=str(reason),
+        message=message[:1024],
+        last_transition_time=now,
+    )

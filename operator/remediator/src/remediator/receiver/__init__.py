@@ -1,0 +1,1 @@
+"""The role that faces the network: takes Alertmanager's webhooks, and cannot touch Flink."""

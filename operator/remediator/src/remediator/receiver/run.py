@@ -1,0 +1,31 @@
+"""Runs the receiver until it is told to stop."""
+
+import asyncio
+import signal
+
+from aiohttp import web
+from prometheus_client import start_http_server
+
+from remediator.adapters.kube import connect
+from remediator.config import ReceiverConfig
+from remediator.receiver.app import make_app
+from remediator.receiver.token import TokenFile
+from remediator.services.ingest import Ingest
+
+
+async def run(config: ReceiverConfig) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way are finished."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    token = TokenFile(config.token_file)
+    start_http_server(config.metrics_port)
+    async with connect(config.kubeconfig) as kube:
+        ingest = Ingest(kube, config.namespace, config.target_namespaces)
+        runner = web.AppRunner(make_app(ingest, token, config.max_body_bytes), handle_signals=False)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, port=config.port).start()
+            await stop.wait()
+        finally:
+            await runner.cleanup()

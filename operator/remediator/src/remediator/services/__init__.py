@@ -1,0 +1,1 @@
+"""The core and the adapters put together: one service per thing the remediator does."""

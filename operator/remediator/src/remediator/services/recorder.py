@@ -1,0 +1,93 @@
+"""Writes what happened where people look: status, Events, metrics and the log."""
+
+import logging
+from datetime import UTC, datetime
+
+from remediator.adapters.kube import EVENTS, REMEDIATIONS, Kube, KubeError, Resource
+from remediator.api.names import API_VERSION, FIELD_MANAGER
+from remediator.api.reasons import Phase
+from remediator.api.remediation import RemediationStatus
+from remediator.services.resources import Remediation, dump
+from remediator.telemetry import metrics
+
+log = logging.getLogger(__name__)
+
+_WARNINGS = (Phase.INEFFECTIVE, Phase.FAILED, Phase.REFUSED, Phase.OVERRIDDEN)
+
+
+class Recorder:
+    """Writes the status first; the rest follows from it and may fail without harm."""
+
+    def __init__(self, kube: Kube, instance: str) -> None:
+        self._kube = kube
+        self._instance = instance
+
+    async def record(self, remediation: Remediation, status: RemediationStatus) -> None:
+        """Write a new status at the version that was read. Raises Conflict when it has changed since."""
+        resource = {**remediation.resource, "status": dump(status)}
+        await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
+        before = remediation.status
+        if (status.phase, status.reason) == (before.phase, before.reason):
+            return
+        metrics.TRANSITIONS.labels(status.phase, status.reason).inc()
+        self._measure(remediation, status)
+        log.info(
+            "transition",
+            extra={
+                "remediation": remediation.name,
+                "target": f"{remediation.spec.target.namespace}/{remediation.spec.target.name}",
+                "alert": remediation.spec.alert.name,
+                "phase": status.phase,
+                "reason": status.reason,
+                "detail": status.message,
+            },
+        )
+        await self._events(remediation, status)
+
+    def _measure(self, remediation: Remediation, status: RemediationStatus) -> None:
+        times = status.times
+        if times.patched is not None and remediation.status.times.patched is None:
+            waited = times.patched - remediation.spec.alert.starts_at
+            metrics.ALERT_TO_ACTION.observe(max(waited.total_seconds(), 0))
+        if status.phase.terminal and status.plan is not None:
+            metrics.ACTIONS.labels(status.plan.action, status.phase, status.reason).inc()
+        if status.phase is Phase.SUCCEEDED and times.patched is not None and times.finished is not None:
+            metrics.ACTION_TO_RECOVERY.observe((times.finished - times.patched).total_seconds())
+
+    async def _events(self, remediation: Remediation, status: RemediationStatus) -> None:
+        spec = remediation.spec
+        regarding = [_reference(API_VERSION, "FlinkRemediation", remediation.resource["metadata"])]
+        if spec.target.uid:
+            metadata = {"namespace": spec.target.namespace, "name": spec.target.name, "uid": spec.target.uid}
+            regarding.append(_reference("flink.apache.org/v1beta1", "FlinkDeployment", metadata))
+        for reference in regarding:
+            event = self._event(reference, status, remediation.name)
+            try:
+                await self._kube.create(EVENTS, reference["namespace"], event)
+            except KubeError as error:
+                log.warning("event not written", extra={"remediation": remediation.name, "error": str(error)})
+
+    def _event(self, reference: Resource, status: RemediationStatus, name: str) -> Resource:
+        return {
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{name}-", "namespace": reference["namespace"]},
+            "eventTime": datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "type": "Warning" if status.phase in _WARNINGS else "Normal",
+            "reason": status.reason,
+            "action": str(status.phase),
+            "note": f"{name}: {status.message}"[:1024],
+            "regarding": reference,
+            "reportingController": FIELD_MANAGER,
+            "reportingInstance": self._instance,
+        }
+
+
+def _reference(api_version: str, kind: str, metadata: Resource) -> Resource:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "namespace": metadata["namespace"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+    }

@@ -1,0 +1,1 @@
+"""What the remediator says about itself."""
