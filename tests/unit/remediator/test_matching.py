@@ -1,0 +1,117 @@
+"""Alertmanager's matcher semantics, names of remediations, templates of queries, durations."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from remediator.api.base import format_duration, parse_duration
+from remediator.api.policy import Matcher, Operator, TargetSelector
+from remediator.api.remediation import TargetReference
+from remediator.core.matching import ByConsumerGroup, ByName, matches, target_query
+from remediator.core.naming import kebab_case, remediation_name
+from remediator.core.template import TemplateError, render
+from worlds import NOW, TARGET
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "labels", "expected"),
+    [
+        ("=", "a", {"l": "a"}, True),
+        ("=", "a", {"l": "ab"}, False),
+        ("=", "", {}, True),
+        ("!=", "a", {}, True),
+        ("!=", "a", {"l": "a"}, False),
+        ("=~", "a|b", {"l": "b"}, True),
+        ("=~", "a", {"l": "ab"}, False),
+        ("=~", ".*", {}, True),
+        ("!~", "a.", {"l": "ab"}, False),
+        ("!~", "a.", {"l": "abc"}, True),
+    ],
+)
+def test_matchers_are_anchored_and_take_missing_for_empty(
+    operator: str, value: str, labels: dict[str, str], expected: bool
+) -> None:
+    assert matches((Matcher(label="l", operator=Operator(operator), value=value),), labels) is expected
+
+
+def test_all_matchers_must_hold() -> None:
+    both = (Matcher(label="a", value="1"), Matcher(label="b", value="2"))
+    assert matches(both, {"a": "1", "b": "2"})
+    assert not matches(both, {"a": "1", "b": "3"})
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ({"nameLabel": "app"}, ByName("ns", "job")),
+        ({"name": "fixed"}, ByName("ns", "fixed")),
+        ({"name": "fixed", "namespace": "other"}, ByName("other", "fixed")),
+        ({"consumerGroupLabel": "group"}, ByConsumerGroup("ns", "readers")),
+        ({"nameLabel": "absent", "namespaceLabel": "absent"}, ByName("", "")),
+    ],
+)
+def test_the_target_an_alert_names(selector: dict[str, str], expected: object) -> None:
+    labels = {"namespace": "ns", "app": "job", "group": "readers"}
+    assert target_query(TargetSelector.model_validate(selector), labels) == expected
+
+
+@pytest.mark.parametrize("selector", [{}, {"name": "a", "nameLabel": "b"}])
+def test_a_target_is_named_in_exactly_one_way(selector: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        TargetSelector.model_validate(selector)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("HighKafkaLag", "high-kafka-lag"),
+        ("MLModelPredictionDrift", "ml-model-prediction-drift"),
+        ("HighDLQRate", "high-dlq-rate"),
+    ],
+)
+def test_alert_names_become_kebab_case(name: str, expected: str) -> None:
+    assert kebab_case(name) == expected
+
+
+@given(st.text(max_size=300))
+def test_every_remediation_name_is_a_dns_label(alertname: str) -> None:
+    name = remediation_name(alertname, "uid", TARGET, "f", NOW)
+    assert len(name) <= 63
+    assert name[0].isalnum()
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_only_the_same_occurrence_has_the_same_name() -> None:
+    other = TargetReference(namespace="streaming", name="other", uid="other")
+    names = {
+        remediation_name("A", "uid", TARGET, "f", NOW),
+        remediation_name("A", "uid2", TARGET, "f", NOW),
+        remediation_name("A", "uid", other, "f", NOW),
+        remediation_name("A", "uid", TARGET, "g", NOW),
+        remediation_name("A", "uid", TARGET, "f", NOW + timedelta(seconds=1)),
+    }
+    assert len(names) == 5
+    assert remediation_name("A", "uid", TARGET, "f", NOW) in names
+
+
+def test_a_query_is_filled_in_and_escaped() -> None:
+    text = 'lag{g="{{ labels.group }}",n="{{target.name}}"} < 1'
+    assert render(text, {"group": 'a"b\\c'}, TARGET) == 'lag{g="a\\"b\\\\c",n="ml-recommender"} < 1'
+
+
+@pytest.mark.parametrize("text", ["{{ labels.absent }}", "{{ other.name }}", "{{ labels.a | upper }}", "{{"])
+def test_what_a_query_cannot_know_is_an_error(text: str) -> None:
+    with pytest.raises(TemplateError):
+        render(text, {"a": "b"}, TARGET)
+
+
+@given(st.integers(0, 10**7))
+def test_durations_are_read_as_they_were_written(seconds: int) -> None:
+    assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "10", "m", "1x", "-1m", "1.5h", "10m "])
+def test_what_is_no_duration_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="not a duration"):
+        parse_duration(text)
