@@ -1,6 +1,7 @@
 """The generated CustomResourceDefinitions are structural and carry what the models say."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -45,3 +46,8 @@ def test_every_named_field_is_described(definition: dict[str, Any]) -> None:
 def test_durations_default_to_what_their_pattern_allows() -> None:
     spec = openapi(crds.definitions()[0])["properties"]["spec"]
     assert spec["properties"]["guards"]["properties"]["cooldown"]["default"] == "15m"
+
+
+def test_the_charts_copy_is_fresh() -> None:
+    copy = Path(__file__).parents[3] / "charts/streaming-monitoring/crds/remediation.yaml"
+    assert copy.read_text() == crds.to_yaml(), "run make generate"
