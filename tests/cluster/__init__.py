@@ -1,0 +1,1 @@
+"""Cluster providers: where the chart, the demo and the end-to-end tests run."""

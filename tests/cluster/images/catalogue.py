@@ -1,0 +1,85 @@
+"""Which images there are, what each is built on, and what goes into its build context."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import contents
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[2]
+
+# Fills a staged build context with what the repository does not hold (jars, binaries, a root file system).
+Fill = Callable[[Path, Path], None]
+
+
+@dataclass(frozen=True)
+class Image:
+    name: str
+    reference: str
+    context: Path
+    base: str | None = None
+    fill: Fill | None = None
+    # What `fill` adds, in words that change when it does: part of the image's key.
+    inputs: tuple[str, ...] = ()
+    # Folders copied into the context under a name of their own.
+    extra: dict[str, Path] = field(default_factory=dict)
+
+
+def _ours(name: str, folder: str, base: str) -> Image:
+    """An image of the product: the references the chart uses, in the long form that containerd looks up."""
+    return Image(name, f"docker.io/streaming-monitoring/{name}:0.1.0", REPOSITORY / folder, base)
+
+
+_ALL = (
+    Image("pause", "localhost/pause:1", HERE / "pause", fill=contents.pause),
+    Image("debian", "localhost/debian:bookworm", HERE / "debian", fill=contents.debian, inputs=contents.DEBIAN_INPUTS),
+    Image("python", "localhost/python:bookworm", HERE / "python", base="debian"),
+    Image("java", "localhost/java:17", HERE / "java", base="python"),
+    Image("kafka", "localhost/kafka:4.4.0", HERE / "kafka", base="java", fill=contents.jars),
+    Image(
+        "flink-kubernetes-operator",
+        "localhost/flink-kubernetes-operator:1.7.0",
+        HERE / "flink_operator",
+        base="java",
+        fill=contents.jars,
+    ),
+    Image(
+        "strimzi-standin",
+        "localhost/strimzi-standin:0.1.0",
+        HERE / "strimzi",
+        base="python",
+        extra={"strimzi_standin": HERE.parent / "strimzi_standin"},
+    ),
+    *(
+        Image(
+            name,
+            f"localhost/{name}:{version}",
+            HERE / "monitoring" / name,
+            base="debian",
+            fill=contents.program(name),
+            inputs=(version,),
+        )
+        for name, version in (
+            ("prometheus", "2.42.0"),
+            ("alertmanager", "0.25.0"),
+            ("node-exporter", "1.5.0"),
+            ("prometheus-operator", "0.85.0"),
+            ("prometheus-config-reloader", "0.85.0"),
+        )
+    ),
+    _ours("remediator", "operator/remediator", "python"),
+    _ours("data-monitor", "operator/data_monitor", "python"),
+    _ours("pipeline", "examples/pipeline", "java"),
+)
+
+IMAGES = {image.name: image for image in _ALL}
+
+# What a cluster with the umbrella chart needs: everything but the bases, as far as it has been written.
+DEFAULT = tuple(
+    image.name
+    for image in _ALL
+    if image.name not in {"debian", "python", "java"} and (image.context / "Dockerfile").is_file()
+)

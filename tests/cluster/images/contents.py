@@ -1,0 +1,79 @@
+"""What a build context gets beside the files of its folder: a root file system, jars, binaries.
+
+Each function takes the staged context and the cache folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from . import maven
+
+MIRROR = "http://deb.debian.org/debian"
+SUITE = "bookworm"
+DEBIAN_INPUTS = (SUITE, "minbase", "ca-certificates", "slim-1")
+# Left out of the base: nothing in a container reads them.
+UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
+
+
+def run(*command: str | Path, **options: object) -> None:
+    """Run a command; its output is shown only when it fails."""
+    result = subprocess.run(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
+    )
+    if result.returncode:
+        tail = "\n".join(result.stdout.splitlines()[-30:])
+        raise RuntimeError(f"{' '.join(str(part) for part in command)} ended with {result.returncode}:\n{tail}")
+
+
+def tool(name: str) -> Path:
+    """A program of the machine, installed by the cluster's tools when it is missing."""
+    from cluster import tools
+
+    return tools.ensure([name])[name]
+
+
+def debian(context: Path, cache: Path) -> None:
+    """A minimal Debian, as the tar that the base image's Dockerfile unpacks."""
+    archive = cache / "debian" / f"{'-'.join(DEBIAN_INPUTS)}.tar"
+    if not archive.is_file():
+        archive.parent.mkdir(exist_ok=True)
+        _bootstrap(archive)
+    shutil.copy2(archive, context / "rootfs.tar")
+
+
+def _bootstrap(archive: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
+        root = Path(folder) / "root"
+        run(tool("debootstrap"), "--variant=minbase", "--include=ca-certificates", SUITE, root, MIRROR)
+        for unused in UNUSED:
+            shutil.rmtree(root / unused, ignore_errors=True)
+            (root / unused).mkdir(parents=True)
+        part = Path(folder) / "rootfs.tar"
+        run("tar", "-C", root, "--one-file-system", "-cf", part, ".")
+        part.rename(archive)
+
+
+def pause(context: Path, cache: Path) -> None:
+    """The program that holds a pod's namespaces: static, so that its image needs nothing else."""
+    del cache
+    run("gcc", "-Os", "-static", "-o", context / "pause", context / "pause.c")
+
+
+def jars(context: Path, cache: Path) -> None:
+    """The jars that the context's pom.xml names, with their dependencies."""
+    shutil.copytree(maven.resolve(context / "pom.xml", cache), context / "lib")
+
+
+def program(name: str) -> Callable[[Path, Path], None]:
+    """One binary of the machine's tools, under its own name."""
+
+    def fill(context: Path, cache: Path) -> None:
+        del cache
+        shutil.copy2(tool(name).resolve(), context / name)
+
+    return fill
