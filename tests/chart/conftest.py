@@ -1,0 +1,76 @@
+"""Fixtures of the chart's tests: the chart with stand-in dependencies, and Helm to render it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import render
+import yaml
+
+Object = dict[str, Any]
+Render = Callable[..., "Rendered"]
+
+CI = render.CHART / "ci"
+SCENARIOS = sorted(path.name for path in CI.glob("*-values.yaml"))
+
+
+class Rendered:
+    """The objects of ours in a rendering."""
+
+    def __init__(self, text: str) -> None:
+        self.objects: list[Object] = [
+            document
+            for part in text.split("\n---")
+            # The dependencies' objects are not ours to judge.
+            if "# Source: streaming-monitoring/charts/" not in part
+            for document in yaml.safe_load_all(part)
+            if document
+        ]
+
+    def of(self, kind: str) -> dict[str, Object]:
+        """All objects of a kind, by name."""
+        return {o["metadata"]["name"]: o for o in self.objects if o["kind"] == kind}
+
+    def one(self, kind: str, name: str) -> Object:
+        """One object; fails with what there is."""
+        found = self.of(kind)
+        assert name in found, f"no {kind} {name}, but {sorted(found)}"
+        return found[name]
+
+
+@pytest.fixture(scope="session")
+def helm() -> Callable[..., str]:
+    """Run helm."""
+    if render.find_helm() is None:
+        pytest.skip("helm is neither in .tools/bin nor in PATH (make setup builds it)")
+    return render.helm
+
+
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the chart with stand-in dependencies."""
+    return render.prepare(tmp_path_factory.mktemp("chart"), real=False)
+
+
+@pytest.fixture(scope="session")
+def rendered(helm: Callable[..., str], chart: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
+    """Render the chart with a scenario of ci/ and with values over it."""
+    folder = tmp_path_factory.mktemp("values")
+    count = 0
+
+    def render_chart(
+        scenario: str | None = None, values: Object | None = None, release: str = "streaming-monitoring"
+    ) -> Rendered:
+        nonlocal count
+        count += 1
+        command = render.template_arguments(chart, release, "streaming")
+        if scenario:
+            command.append(f"--values={CI / scenario}")
+        if values:
+            path = folder / f"{count}.yaml"
+            path.write_text(yaml.safe_dump(values))
+            command.append(f"--values={path}")
+        return Rendered(helm(command))
+
+    return render_chart

@@ -1,0 +1,168 @@
+"""The remediator in the chart: rights, flags, secret, policy."""
+
+import base64
+
+import pytest
+import render
+from chart.conftest import Object, Render
+from remediator.__main__ import parser
+from remediator.api.policy import PolicySpec
+
+NAME = "streaming-monitoring-remediator"
+Rights = set[tuple[str, str, str, str]]
+
+
+def rights(rendered: Render, role: str, scenario: str | None = None) -> Rights:
+    """What a role may do: (namespace, group, resource, verb)."""
+    result = rendered(scenario)
+    roles = {(o["metadata"]["namespace"], o["metadata"]["name"]): o for o in result.objects if o["kind"] == "Role"}
+    found = set()
+    for binding in (o for o in result.objects if o["kind"] == "RoleBinding"):
+        if binding["subjects"] != [{"kind": "ServiceAccount", "name": f"{NAME}-{role}", "namespace": "streaming"}]:
+            continue
+        namespace = binding["metadata"]["namespace"]
+        for rule in roles[namespace, binding["roleRef"]["name"]]["rules"]:
+            for group in rule["apiGroups"]:
+                for resource in rule["resources"]:
+                    found |= {(namespace, group, resource, verb) for verb in rule["verbs"]}
+    return found
+
+
+def verbs(found: Rights, resource: str, namespace: str = "streaming") -> set[str]:
+    return {verb for where, _, what, verb in found if what == resource and where == namespace}
+
+
+def test_receiver_cannot_touch_flink(rendered: Render) -> None:
+    found = rights(rendered, "receiver")
+    assert verbs(found, "flinkdeployments") == {"get", "list"}
+    assert verbs(found, "flinkremediations") == {"create", "get", "patch"}
+    assert verbs(found, "flinkremediations/status") == set()
+    assert verbs(found, "flinkremediationpolicies") == {"get", "list"}
+    assert {resource for _, _, resource, _ in found} == {
+        "flinkdeployments",
+        "flinkremediations",
+        "flinkremediationpolicies",
+    }
+
+
+def test_controller_patches_flink_and_never_creates_or_deletes(rendered: Render) -> None:
+    found = rights(rendered, "controller")
+    assert verbs(found, "flinkdeployments") == {"get", "list", "watch", "patch"}
+    assert not verbs(found, "flinkremediations") & {"create", "delete"}
+    assert {"get", "update", "patch"} <= verbs(found, "flinkremediations/status")
+    assert not verbs(found, "flinkremediationpolicies") & {"create", "update", "patch", "delete"}
+    assert "secrets" not in {resource for _, _, resource, _ in found}
+
+
+def test_rights_follow_the_target_namespaces(rendered: Render) -> None:
+    found = rights(rendered, "controller", "existing-values.yaml")
+    assert verbs(found, "flinkdeployments") == set()
+    for namespace in ("jobs-a", "jobs-b"):
+        assert "patch" in verbs(found, "flinkdeployments", namespace)
+        assert "create" in verbs(found, "events", namespace)
+        assert verbs(found, "flinkremediations", namespace) == set()
+
+
+def test_nothing_is_cluster_wide(rendered: Render) -> None:
+    assert not rendered("pipeline-values.yaml").of("ClusterRole")
+    assert not rendered("pipeline-values.yaml").of("ClusterRoleBinding")
+
+
+@pytest.mark.parametrize("scenario", [None, "existing-values.yaml"])
+@pytest.mark.parametrize("role", ["receiver", "controller"])
+def test_flags_are_those_of_the_program(
+    rendered: Render, role: str, scenario: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = rendered(scenario).one("Deployment", f"{NAME}-{role}")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    for variable in container.get("env", []):
+        monkeypatch.setenv(variable["name"], variable["value"])
+    arguments = parser().parse_args(container["args"])
+    assert arguments.command == role
+    assert arguments.namespace == "streaming"
+    assert arguments.target_namespace == (["streaming"] if scenario is None else ["jobs-a", "jobs-b"])
+    assert pod["serviceAccountName"] == f"{NAME}-{role}"
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert ports["metrics"] == arguments.metrics_port
+    if role == "receiver":
+        assert ports["http"] == arguments.port
+        assert str(arguments.token_file) == "/etc/remediator/webhook/token"
+
+
+def test_receiver_stays_reachable(rendered: Render) -> None:
+    result = rendered()
+    assert result.one("Deployment", f"{NAME}-receiver")["spec"]["replicas"] == 2
+    assert result.one("PodDisruptionBudget", f"{NAME}-receiver")["spec"]["minAvailable"] == 1
+    single = {"remediator": {"receiver": {"replicas": 1}}}
+    assert not rendered(values=single).of("PodDisruptionBudget")  # it would block every drain
+
+
+def test_token_is_random_and_can_be_ones_own(rendered: Render) -> None:
+    first, second = (rendered().one("Secret", f"{NAME}-webhook")["data"]["token"] for _ in range(2))
+    assert first != second
+    assert len(base64.b64decode(first)) == 40
+    own = rendered(values={"remediator": {"webhook": {"existingSecret": "mine"}}})
+    assert not own.of("Secret")
+    volumes = own.one("Deployment", f"{NAME}-receiver")["spec"]["template"]["spec"]["volumes"]
+    assert "mine" in [v["secret"]["secretName"] for v in volumes if "secret" in v]
+
+
+def policy(rendered: Render, values: Object | None = None) -> Object:
+    return rendered(values=values).one("FlinkRemediationPolicy", "high-kafka-lag")["spec"]
+
+
+def test_default_policy_is_valid(rendered: Render) -> None:
+    spec = PolicySpec.model_validate(policy(rendered))
+    assert spec.actions[0].scale.max == 4
+    assert spec.target.consumer_group_label == "consumergroup"
+
+
+def test_success_follows_the_alerts_threshold(rendered: Render) -> None:
+    query = (
+        'streaming:kafka_consumergroup_lag:sum{namespace="{{ labels.namespace }}",'
+        'consumergroup="{{ labels.consumergroup }}"} < '
+    )
+    assert policy(rendered)["verify"]["query"] == query + "1000"
+    higher = {"rules": {"overrides": {"HighKafkaLag": {"threshold": 1_000_000}}}}
+    assert policy(rendered, higher)["verify"]["query"] == query + "1000000"
+    own = {"remediator": {"policies": {"high-kafka-lag": {"spec": {"verify": {"query": "up"}}}}}}
+    assert policy(rendered, own)["verify"]["query"] == "up"
+
+
+def test_policies_can_be_added_and_switched_off(rendered: Render) -> None:
+    values = {
+        "remediator": {
+            "policies": {
+                "high-kafka-lag": {"enabled": False},
+                "mine": {"enabled": True, "spec": {"mode": "Observe"}},
+            }
+        }
+    }
+    assert list(rendered(values=values).of("FlinkRemediationPolicy")) == ["mine"]
+
+
+def test_off_leaves_nothing_behind(rendered: Render) -> None:
+    result = rendered(values={"remediator": {"enabled": False}})
+    assert not [o for o in result.objects if "remediator" in o["metadata"]["name"] and o["kind"] != "PodMonitor"]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"kafak": {}}, "kafak"),
+        ({"kafka": {"enable": True}}, "enable"),
+        ({"pipeline": {"job": {"upgradeMode": "stateless"}}}, "upgradeMode"),
+        ({"pipeline": {"job": {"parallelism": "two"}}}, "parallelism"),
+        ({"pipeline": {"flinkConfiguration": {"metrics.reporter.prom.port": 9250}}}, "metrics.reporter.prom.port"),
+        ({"rules": {"overrides": {"HighKafkaLag": {"treshold": 1}}}}, "treshold"),
+        ({"remediator": {"receiver": {"replicas": 0}}}, "replicas"),
+        ({"kube-prometheus-stack": {"enabled": False}}, "url is needed"),
+        ({"kafka": {"enabled": False}, "pipeline": {"enabled": True}}, "kafka.existing.bootstrapServers"),
+        ({"pipeline": {"enabled": True, "serviceAccount": {"create": True}}}, "serviceAccount.create"),
+    ],
+)
+def test_mistakes_have_readable_errors(rendered: Render, values: Object, words: str) -> None:
+    with pytest.raises(render.RenderError) as error:
+        rendered(values=values)
+    assert words in str(error.value)
+    assert len(str(error.value)) < 600

@@ -1,0 +1,215 @@
+"""What the rendered chart is, with each scenario of ci/ and as it comes."""
+
+import re
+
+import pytest
+from chart.conftest import SCENARIOS, Object, Render
+
+WORKLOADS = ("Deployment", "Job")
+ALL = [None, *SCENARIOS]
+
+
+def pods(objects: list[Object]) -> list[tuple[str, Object]]:
+    """Pod specs of ours: of Deployments and Jobs, and the template of the FlinkDeployment."""
+    found = []
+    for o in objects:
+        if o["kind"] in WORKLOADS:
+            found.append((o["metadata"]["name"], o["spec"]["template"]["spec"]))
+        elif o["kind"] == "FlinkDeployment":
+            found.append((o["metadata"]["name"], o["spec"]["podTemplate"]["spec"]))
+    return found
+
+
+@pytest.mark.parametrize("scenario", ALL)
+def test_objects_are_named_labelled_and_unique(rendered: Render, scenario: str | None) -> None:
+    objects = rendered(scenario).objects
+    keys = [(o["kind"], o["metadata"].get("namespace"), o["metadata"]["name"]) for o in objects]
+    assert len(keys) == len(set(keys))
+    for o in objects:
+        labels = o["metadata"]["labels"]
+        assert labels["app.kubernetes.io/part-of"] == "streaming-monitoring"
+        assert labels["app.kubernetes.io/instance"] == "streaming-monitoring"
+        if o["kind"] == "Deployment":
+            selector = o["spec"]["selector"]["matchLabels"].items()
+            assert selector <= o["spec"]["template"]["metadata"]["labels"].items()
+
+
+@pytest.mark.parametrize("scenario", ALL)
+def test_pods_are_restricted(rendered: Render, scenario: str | None) -> None:
+    """The "restricted" Pod Security Standard, resources, and no token where none is needed."""
+    for name, pod in pods(rendered(scenario).objects):
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False, name
+            assert security["capabilities"]["drop"] == ["ALL"], name
+            assert not security["capabilities"].get("add"), name
+            if name != "ml-recommender":  # Flink's operator sets resources and writes its configuration
+                assert security["readOnlyRootFilesystem"] is True, name
+                assert container["resources"]["requests"], name
+                assert container["resources"]["limits"]["memory"], name
+        allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
+        assert all(set(volume) - {"name"} <= allowed for volume in pod.get("volumes", [])), name
+        if "loadgen" in name:
+            assert pod["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("scenario", ALL)
+def test_images_have_versions(rendered: Render, scenario: str | None) -> None:
+    for _, pod in pods(rendered(scenario).objects):
+        for container in pod["containers"]:
+            if "image" in container:
+                assert re.fullmatch(
+                    r"(registry\.example\.com/team/)?streaming-monitoring/[a-z-]+:0\.1\.0", container["image"]
+                )
+
+
+def test_defaults_bring_kafka_but_no_example(rendered: Render) -> None:
+    result = rendered()
+    assert result.of("Kafka")
+    assert not result.of("FlinkDeployment")
+    assert not result.of("KafkaTopic")
+    assert sorted(result.of("Deployment")) == [
+        "streaming-monitoring-remediator-controller",
+        "streaming-monitoring-remediator-receiver",
+    ]
+
+
+def test_kafka(rendered: Render) -> None:
+    result = rendered("pipeline-values.yaml")
+    kafka, pool = result.one("Kafka", "streaming"), result.one("KafkaNodePool", "streaming")
+    topics = result.of("KafkaTopic")
+    for o in [kafka, pool, *topics.values()]:
+        assert o["apiVersion"] == "kafka.strimzi.io/v1"
+    assert pool["metadata"]["labels"]["strimzi.io/cluster"] == "streaming"
+    assert pool["spec"]["roles"] == ["controller", "broker"]
+    assert kafka["spec"]["kafkaExporter"]["groupRegex"] == ".*"
+    assert kafka["spec"]["kafka"]["config"]["min.insync.replicas"] == 1
+    assert {name: t["spec"]["partitions"] for name, t in topics.items()} == {
+        "events": 8,
+        "predictions": 8,
+        "events-dlq": 1,
+    }
+    assert {t["spec"]["replicas"] for t in topics.values()} == {1}
+
+
+def test_kafka_replication_follows_the_nodes(rendered: Render) -> None:
+    config = rendered(values={"kafka": {"replicas": 5}}).one("Kafka", "streaming")["spec"]["kafka"]["config"]
+    assert config["default.replication.factor"] == 3
+    assert config["min.insync.replicas"] == 2
+
+
+def test_flinkdeployment(rendered: Render) -> None:
+    flink = rendered("pipeline-values.yaml").one("FlinkDeployment", "ml-recommender")
+    assert flink["metadata"]["labels"]["remediation.streaming-monitoring.dev/enabled"] == "true"
+    assert flink["metadata"]["annotations"]["streaming-monitoring.dev/consumer-groups"] == "ml-recommender"
+    spec = flink["spec"]
+    assert spec["serviceAccount"] == "flink"
+    assert spec["flinkVersion"] == "v1_19"
+    assert spec["job"]["parallelism"] == 2
+    assert spec["job"]["upgradeMode"] == "last-state"
+    assert "replicas" not in spec["taskManager"]
+    assert all(isinstance(value, str) for value in spec["flinkConfiguration"].values())
+    assert spec["flinkConfiguration"]["jobmanager.scheduler"] == "adaptive"
+    assert spec["flinkConfiguration"]["metrics.reporter.prom.port"] == "9250"
+    assert spec["flinkConfiguration"]["high-availability.storageDir"] == "file:///checkpoints/ha"
+    main = spec["podTemplate"]["spec"]["containers"][0]
+    assert main["name"] == "flink-main-container"
+    assert main["ports"] == [{"name": "flink-metrics", "containerPort": 9250, "protocol": "TCP"}]
+    args = spec["job"]["args"]
+    assert args[args.index("--bootstrap-servers") + 1] == "streaming-kafka-bootstrap.streaming.svc:9092"
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "volume", "claims"),
+    [
+        ({}, {"persistentVolumeClaim": {"claimName": "streaming-monitoring-checkpoints"}}, 1),
+        ({"persistentVolumeClaim": {"existingClaim": "own"}}, {"persistentVolumeClaim": {"claimName": "own"}}, 0),
+        ({"emptyDir": True}, {"emptyDir": {}}, 0),
+        ({"hostPath": "/srv/c"}, {"hostPath": {"path": "/srv/c", "type": "DirectoryOrCreate"}}, 0),
+    ],
+)
+def test_checkpoints(rendered: Render, checkpoints: Object, volume: Object, claims: int) -> None:
+    result = rendered("pipeline-values.yaml", {"pipeline": {"checkpoints": checkpoints}})
+    pod = result.one("FlinkDeployment", "ml-recommender")["spec"]["podTemplate"]["spec"]
+    assert pod["volumes"] == [{"name": "checkpoints", **volume}]
+    assert len(result.of("PersistentVolumeClaim")) == claims
+    # Only a folder of the node needs somebody to hand it over.
+    assert ("initContainers" in pod) is ("hostPath" in volume)
+
+
+def test_load_generator(rendered: Render) -> None:
+    result = rendered("pipeline-values.yaml")
+    assert result.one("ConfigMap", "streaming-monitoring-loadgen")["data"] == {"rate": "400"}
+    pod = result.one("Deployment", "streaming-monitoring-loadgen")["spec"]["template"]["spec"]
+    mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounts["rate"]["mountPath"] == "/etc/loadgen"
+    assert "subPath" not in mounts["rate"]  # it would never be updated
+    assert "--rate-file=/etc/loadgen/rate" in pod["containers"][0]["args"]
+
+
+def test_service_account_is_made_where_flinks_operator_does_not(rendered: Render) -> None:
+    off = {"flink-kubernetes-operator": {"enabled": False}}
+    assert "flink" not in rendered("pipeline-values.yaml").of("ServiceAccount")
+    result = rendered("pipeline-values.yaml", off)
+    assert result.one("RoleBinding", "flink")["subjects"][0]["name"] == "flink"
+    assert result.one("ServiceAccount", "flink")
+    own = {"pipeline": {"serviceAccount": {"name": "jobs", "create": True}}}
+    assert rendered("pipeline-values.yaml", own).one("ServiceAccount", "jobs")
+    never = {**off, "pipeline": {"serviceAccount": {"create": False}}}
+    assert "flink" not in rendered("pipeline-values.yaml", never).of("ServiceAccount")
+
+
+def test_podmonitors_carry_the_job_names(rendered: Render) -> None:
+    jobs = {}
+    for monitor in rendered().of("PodMonitor").values():
+        for endpoint in monitor["spec"]["podMetricsEndpoints"]:
+            name = [r["replacement"] for r in endpoint["relabelings"] if r["targetLabel"] == "job"]
+            assert len(name) == 1
+            assert endpoint["interval"] == "15s"
+            jobs[name[0]] = (monitor["spec"], endpoint)
+    assert {"flink", "kafka", "prometheus", "node", "data-monitor"} <= set(jobs)
+    flink, endpoint = jobs["flink"]
+    assert endpoint["port"] == "flink-metrics"
+    assert flink["podTargetLabels"] == ["app", "component"]
+    assert jobs["kafka"][1]["port"] == "tcp-prometheus"
+
+
+def test_fullname(rendered: Render) -> None:
+    receiver = "remediator-receiver"
+    assert f"streaming-monitoring-{receiver}" in rendered().of("Service")
+    assert f"sm-streaming-monitoring-{receiver}" in rendered(release="sm").of("Service")
+    assert f"watch-{receiver}" in rendered(values={"fullnameOverride": "watch"}).of("Service")
+
+
+def test_existing_platform(rendered: Render) -> None:
+    result = rendered("existing-values.yaml")
+    assert not result.of("Kafka")
+    for monitor in result.of("PodMonitor").values():
+        assert monitor["metadata"]["labels"]["release"] == "monitoring"
+    flink = result.one("PodMonitor", "streaming-monitoring-flink")
+    assert flink["spec"]["namespaceSelector"] == {"matchNames": ["jobs-a", "jobs-b"]}
+    assert "streaming-monitoring-node" not in result.of("PodMonitor")
+    controller = result.one("Deployment", "streaming-monitoring-remediator-controller")
+    pod = controller["spec"]["template"]["spec"]
+    assert "--prometheus-url=http://prometheus.monitoring.svc:9090" in pod["containers"][0]["args"]
+    assert pod["imagePullSecrets"] == [{"name": "pull"}]
+    assert not result.of("Secret")
+
+
+def test_network_is_closed(rendered: Render) -> None:
+    policies = rendered("pipeline-values.yaml").of("NetworkPolicy")
+    deny = policies["streaming-monitoring-default-deny"]["spec"]
+    assert deny["policyTypes"] == ["Ingress", "Egress"]
+    assert not {"ingress", "egress"} & set(deny)
+    webhook = [
+        rule
+        for rule in policies["streaming-monitoring-remediator-receiver"]["spec"]["ingress"]
+        if rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
+    ]
+    assert [rule["from"] for rule in webhook] == [
+        [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "alertmanager"}}}]
+    ]
+    assert "ingress" not in policies["streaming-monitoring-loadgen"]["spec"]
+    assert not rendered(values={"networkPolicy": {"enabled": False}}).of("NetworkPolicy")

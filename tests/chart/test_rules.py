@@ -1,0 +1,120 @@
+"""Rules and routing: what of the rule files reaches Prometheus, and what Alertmanager does with an alert."""
+
+import pytest
+import render
+import yaml
+from chart.conftest import Object, Render
+
+LAG = {"rules": {"overrides": {"HighKafkaLag": {}}}}
+
+
+def alerts(rules: dict[str, Object]) -> dict[str, Object]:
+    """All alerts of PrometheusRules, by name."""
+    return {
+        rule["alert"]: rule
+        for o in rules.values()
+        for group in o["spec"]["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+
+
+def lag(rendered: Render, **override: object) -> Object:
+    values = {"rules": {"overrides": {"HighKafkaLag": override}}}
+    return alerts(rendered(values=values).of("PrometheusRule"))["HighKafkaLag"]
+
+
+def test_rules_are_the_files_unchanged(rendered: Render) -> None:
+    rules = rendered(values={"rules": {"files": {"trends": True}}}).of("PrometheusRule")
+    files = sorted((render.ROOT / "rules").glob("*.yaml"))
+    assert files
+    assert len(rules) == len(files)
+    for path in files:
+        groups = yaml.safe_load(path.read_text())["groups"]
+        assert rules[f"streaming-monitoring-{path.stem}"]["spec"]["groups"] == groups
+
+
+@pytest.mark.parametrize(
+    ("threshold", "text"), [(5000, "> 5000"), (1_000_000, "> 1000000"), (0.5, "> 0.5"), (0, "> 0"), (-1, "> -1")]
+)
+def test_threshold(rendered: Render, threshold: float, text: str) -> None:
+    assert lag(rendered, threshold=threshold)["expr"].endswith(f"streaming:kafka_consumergroup_lag:sum {text}")
+
+
+def test_other_overrides(rendered: Render) -> None:
+    rule = lag(
+        rendered,
+        **{"for": "10m", "keepFiringFor": "1m", "severity": "warning", "labels": {"team": "data"}},
+        annotations={"summary": "Lag"},
+    )
+    assert rule["for"] == "10m"
+    assert rule["keep_firing_for"] == "1m"
+    assert rule["labels"] == {"severity": "warning", "category": "kafka", "team": "data"}
+    assert rule["annotations"]["summary"] == "Lag"
+    assert "{{ $labels.consumergroup }}" in rule["annotations"]["description"]
+
+
+def test_alert_and_file_can_be_off(rendered: Render) -> None:
+    off = {"rules": {"overrides": {"HighKafkaLag": {"enabled": False}}}}
+    rules = rendered(values=off).of("PrometheusRule")
+    assert "HighKafkaLag" not in alerts(rules)
+    assert "streaming-monitoring-kafka" in rules  # the recording rule stays
+    assert "streaming-monitoring-kafka" not in rendered(values={"rules": {"files": {"kafka": False}}}).of(
+        "PrometheusRule"
+    )
+    assert not rendered(values={"rules": {"enabled": False}}).of("PrometheusRule")
+
+
+def test_unknown_alert_is_an_error(rendered: Render) -> None:
+    with pytest.raises(render.RenderError, match=r"rules\.overrides\.HighKafkaLagg: no such alert.*HighKafkaLag"):
+        rendered(values={"rules": {"overrides": {"HighKafkaLagg": {"threshold": 1}}}})
+
+
+def test_critical_alerts_reach_the_remediator(rendered: Render) -> None:
+    result = rendered()
+    spec = result.one("AlertmanagerConfig", "streaming-monitoring-remediator")["spec"]
+    assert spec["route"]["matchers"] == [{"name": "severity", "matchType": "=", "value": "critical"}]
+    assert spec["route"]["groupWait"] == "5s"
+    (receiver,) = spec["receivers"]
+    assert receiver["name"] == spec["route"]["receiver"]
+    (webhook,) = receiver["webhookConfigs"]
+    assert webhook["sendResolved"] is True
+    assert webhook["url"] == "http://streaming-monitoring-remediator-receiver.streaming.svc:8080/alerts"
+    secret = result.one("Secret", "streaming-monitoring-remediator-webhook")
+    assert webhook["httpConfig"]["authorization"] == {
+        "type": "Bearer",
+        "credentials": {"name": secret["metadata"]["name"], "key": "token"},
+    }
+    port = result.one("Service", "streaming-monitoring-remediator-receiver")["spec"]["ports"][0]
+    assert port["port"] == 8080
+    assert all(rule["equal"] == ["namespace"] for rule in spec["inhibitRules"])
+
+
+def test_inhibition_names_alerts_that_exist(rendered: Render) -> None:
+    result = rendered()
+    known = set(alerts(result.of("PrometheusRule")))
+    (rule,) = result.one("AlertmanagerConfig", "streaming-monitoring-remediator")["spec"]["inhibitRules"]
+    sources, targets = (set(rule[key][0]["value"].split("|")) for key in ("sourceMatch", "targetMatch"))
+    assert sources.isdisjoint(targets)
+    assert sources | targets <= known
+
+
+def test_people_are_told_by_severity(rendered: Render) -> None:
+    configs = rendered("existing-values.yaml").of("AlertmanagerConfig")
+    assert "streaming-monitoring-info" not in configs
+    spec = configs["streaming-monitoring-warning"]["spec"]
+    assert spec["receivers"][0]["name"] == spec["route"]["receiver"] == "warning"
+    assert spec["receivers"][0]["slackConfigs"][0]["channel"] == "#streaming"
+
+
+def test_watchdog_reaches_the_remediator_every_minute(rendered: Render) -> None:
+    route = rendered().one("AlertmanagerConfig", "streaming-monitoring-watchdog")["spec"]["route"]
+    assert route["matchers"][0]["value"] == "Watchdog"
+    assert route["repeatInterval"] == "1m"
+
+
+def test_dashboards(rendered: Render) -> None:
+    for name, board in rendered().of("ConfigMap").items():
+        if "-dashboard-" in name:
+            assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+            assert all(key.endswith(".json") for key in board["data"])
