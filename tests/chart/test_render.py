@@ -1,9 +1,14 @@
 """What the rendered chart is, with each scenario of ci/ and as it comes."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from chart.conftest import SCENARIOS, Object, Render
+import render
+import yaml
+from chart import fake_api
+from chart.conftest import CI, SCENARIOS, Object, Render
 
 WORKLOADS = ("Deployment", "Job")
 ALL = [None, *SCENARIOS]
@@ -213,3 +218,26 @@ def test_network_is_closed(rendered: Render) -> None:
     ]
     assert "ingress" not in policies["streaming-monitoring-loadgen"]["spec"]
     assert not rendered(values={"networkPolicy": {"enabled": False}}).of("NetworkPolicy")
+
+
+def test_lint(helm: Callable[..., str], chart: Path) -> None:
+    for scenario in SCENARIOS:
+        helm(["lint", "--strict", str(chart), "--kube-version", render.KUBE_VERSION, "--values", str(CI / scenario)])
+
+
+def test_definitions_are_in_the_chart(helm: Callable[..., str], chart: Path) -> None:
+    """Helm installs what is in crds/ before everything else, so that the default policy is known."""
+    kinds = {crd["spec"]["names"]["kind"] for crd in yaml.safe_load_all(helm(["show", "crds", str(chart)])) if crd}
+    assert {"FlinkRemediation", "FlinkRemediationPolicy"} <= kinds
+
+
+def test_notes_say_what_to_do_next(helm: Callable[..., str], chart: Path, tmp_path: Path) -> None:
+    with fake_api.serve([]) as kubeconfig:
+        (tmp_path / "kubeconfig").write_text(kubeconfig)
+        command = ["install", "streaming-monitoring", str(chart), "--namespace=streaming", "--dry-run=server"]
+        command += ["--disable-openapi-validation", f"--kubeconfig={tmp_path / 'kubeconfig'}"]
+        command += [f"--values={CI / 'pipeline-values.yaml'}", "--set=pipeline.checkpoints.emptyDir=true"]
+        notes = helm(command).partition("NOTES:")[2]
+    assert "kubectl -n streaming get frem" in notes
+    assert "WARNING: checkpoints are on an emptyDir" in notes
+    assert "configmap streaming-monitoring-loadgen" in notes

@@ -26,7 +26,7 @@ def lag(rendered: Render, **override: object) -> Object:
 
 def test_rules_are_the_files_unchanged(rendered: Render) -> None:
     rules = rendered(values={"rules": {"files": {"trends": True}}}).of("PrometheusRule")
-    files = sorted((render.ROOT / "rules").glob("*.yaml"))
+    files = sorted((render.CHART / "files/rules").glob("*.yaml"))
     assert files
     assert len(rules) == len(files)
     for path in files:
