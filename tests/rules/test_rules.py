@@ -132,3 +132,15 @@ def test_labels_of_templates_survive(path: Path, rule: dict) -> None:
 def test_absent_is_not_used(path: Path, rule: dict) -> None:
     """absent() loses the namespace, and with it the route and the target."""
     assert "absent" not in rule["expr"]
+
+
+def test_metrics_of_the_remediator_exist() -> None:
+    source = ROOT / "operator" / "remediator" / "src" / "remediator" / "telemetry" / "metrics.py"
+    exported = set(re.findall(r'"(remediator_\w+)"', source.read_text()))
+    used = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for path in RULE_FILES
+        for rule in load(path)
+        for name in re.findall(r"(?<![\w:])remediator_\w+(?![\w:])", rule["expr"])
+    }
+    assert used <= exported
