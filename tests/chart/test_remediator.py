@@ -129,6 +129,14 @@ def test_success_follows_the_alerts_threshold(rendered: Render) -> None:
     assert policy(rendered, own)["verify"]["query"] == "up"
 
 
+def test_lag_is_about_jobs_in_the_one_other_namespace(rendered: Render) -> None:
+    """The alert carries the namespace of Kafka."""
+    assert "namespace" not in policy(rendered)["target"]
+    assert policy(rendered, {"targetNamespaces": ["jobs"]})["target"]["namespace"] == "jobs"
+    PolicySpec.model_validate(policy(rendered, {"targetNamespaces": ["jobs"]}))
+    assert "namespace" not in policy(rendered, {"targetNamespaces": ["jobs", "more"]})["target"]
+
+
 def test_policies_can_be_added_and_switched_off(rendered: Render) -> None:
     values = {
         "remediator": {

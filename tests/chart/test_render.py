@@ -56,7 +56,7 @@ def test_pods_are_restricted(rendered: Render, scenario: str | None) -> None:
                 assert container["resources"]["limits"]["memory"], name
         allowed = {"configMap", "secret", "emptyDir", "persistentVolumeClaim"}
         assert all(set(volume) - {"name"} <= allowed for volume in pod.get("volumes", [])), name
-        if "loadgen" in name:
+        if "loadgen" in name or "exporter" in name:
             assert pod["automountServiceAccountToken"] is False
 
 
@@ -65,9 +65,8 @@ def test_images_have_versions(rendered: Render, scenario: str | None) -> None:
     for _, pod in pods(rendered(scenario).objects):
         for container in pod["containers"]:
             if "image" in container:
-                assert re.fullmatch(
-                    r"(registry\.example\.com/team/)?streaming-monitoring/[a-z-]+:0\.1\.0", container["image"]
-                )
+                ours = r"(registry\.example\.com/team/)?streaming-monitoring/[a-z-]+:0\.1\.0"
+                assert re.fullmatch(rf"{ours}|docker\.io/danielqsj/kafka-exporter:v1\.9\.0", container["image"])
 
 
 def test_defaults_bring_kafka_but_no_example(rendered: Render) -> None:
@@ -201,6 +200,12 @@ def test_existing_platform(rendered: Render) -> None:
     assert "--prometheus-url=http://prometheus.monitoring.svc:9090" in pod["containers"][0]["args"]
     assert pod["imagePullSecrets"] == [{"name": "pull"}]
     assert not result.of("Secret")
+    exporter = result.one("Deployment", "streaming-monitoring-kafka-exporter")["spec"]["template"]
+    assert "--kafka.server=kafka.kafka.svc:9092" in exporter["spec"]["containers"][0]["args"]
+    kafka = result.one("PodMonitor", "streaming-monitoring-kafka")["spec"]
+    for expression in kafka["selector"]["matchExpressions"]:
+        assert exporter["metadata"]["labels"][expression["key"]] in expression["values"]
+    assert exporter["spec"]["containers"][0]["ports"][0]["name"] == kafka["podMetricsEndpoints"][0]["port"]
 
 
 def test_network_is_closed(rendered: Render) -> None:
