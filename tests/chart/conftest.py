@@ -1,5 +1,6 @@
 """Fixtures of the chart's tests: the chart with stand-in dependencies, and Helm to render it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,20 +58,22 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def rendered(helm: Callable[..., str], chart: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
     """Render the chart with a scenario of ci/ and with values over it."""
     folder = tmp_path_factory.mktemp("values")
-    count = 0
+    known: dict[str, Rendered] = {}
 
     def render_chart(
         scenario: str | None = None, values: Object | None = None, release: str = "streaming-monitoring"
     ) -> Rendered:
-        nonlocal count
-        count += 1
+        key = json.dumps([scenario, values, release], sort_keys=True)
+        if key in known:
+            return known[key]
         command = render.template_arguments(chart, release, "streaming")
         if scenario:
             command.append(f"--values={CI / scenario}")
         if values:
-            path = folder / f"{count}.yaml"
+            path = folder / f"{len(known)}.yaml"
             path.write_text(yaml.safe_dump(values))
             command.append(f"--values={path}")
-        return Rendered(helm(command))
+        known[key] = Rendered(helm(command))
+        return known[key]
 
     return render_chart

@@ -98,7 +98,8 @@ def test_receiver_stays_reachable(rendered: Render) -> None:
 
 
 def test_token_is_random_and_can_be_ones_own(rendered: Render) -> None:
-    first, second = (rendered().one("Secret", f"{NAME}-webhook")["data"]["token"] for _ in range(2))
+    renderings = [rendered(scenario) for scenario in (None, "pipeline-values.yaml")]
+    first, second = (result.one("Secret", f"{NAME}-webhook")["data"]["token"] for result in renderings)
     assert first != second
     assert len(base64.b64decode(first)) == 40
     own = rendered(values={"remediator": {"webhook": {"existingSecret": "mine"}}})

@@ -9,6 +9,7 @@ import render
 import yaml
 from chart import fake_api
 from chart.conftest import CI, SCENARIOS, Object, Render
+from loadgen.__main__ import parse_arguments
 
 WORKLOADS = ("Deployment", "Job")
 ALL = [None, *SCENARIOS]
@@ -151,6 +152,21 @@ def test_load_generator(rendered: Render) -> None:
     assert mounts["rate"]["mountPath"] == "/etc/loadgen"
     assert "subPath" not in mounts["rate"]  # it would never be updated
     assert "--rate-file=/etc/loadgen/rate" in pod["containers"][0]["args"]
+
+
+def test_arguments_are_those_of_the_programs(rendered: Render) -> None:
+    result = rendered("pipeline-values.yaml")
+    pod = result.one("Deployment", "streaming-monitoring-loadgen")["spec"]["template"]["spec"]
+    options = parse_arguments(pod["containers"][0]["args"])
+    assert options.command == "run"
+    assert str(options.rate_file) == "/etc/loadgen/rate"
+    # The job imports PyFlink, which only its image has.
+    job = (render.ROOT / "examples/pipeline/ml_recommender.py").read_text()
+    args = result.one("FlinkDeployment", "ml-recommender")["spec"]["job"]["args"]
+    assert args[:2] == ["-py", "/opt/flink/usrlib/ml_recommender.py"]
+    flags = [argument for argument in args if argument.startswith("--")]
+    assert flags == ["--bootstrap-servers", "--group-id"]
+    assert all(f'add_argument("{flag}"' in job for flag in flags)
 
 
 def test_service_account_is_made_where_flinks_operator_does_not(rendered: Render) -> None:
