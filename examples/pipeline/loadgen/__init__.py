@@ -1,0 +1,1 @@
+"""A load generator for the example pipeline, and an audit that says whether every event came out of it."""

@@ -1,0 +1,1 @@
+"""What the example pipeline computes, without Flink: so it can be read and tested on its own."""
