@@ -30,6 +30,6 @@ def find(least: int) -> Path:
             if major(result.stderr + result.stdout) >= least:
                 return java
     raise RuntimeError(
-        f"no Java {least} or newer: install one (Debian: a temurin-{least}-jdk or openjdk-{least}-jre-headless package), "
+        f"no Java {least} or newer: install one, such as the package temurin-{least}-jdk, "
         "or name its folder in JAVA21_HOME"
     )

@@ -109,7 +109,7 @@ def _statefulset(cluster: Cluster, pool: Pool, image: str) -> Resource:
     if "metricsConfig" in cluster.resource["spec"]["kafka"]:
         ports.append({"name": "tcp-prometheus", "containerPort": METRICS_PORT})
     ready_port = cluster.listeners[0].port if "broker" in pool.roles and cluster.listeners else CONTROLLER_PORT
-    properties = server_properties(cluster, pool)
+    fingerprint = hashlib.sha256(server_properties(cluster, pool).encode()).hexdigest()[:16]
     container = {
         "name": "kafka",
         "image": image,
@@ -145,9 +145,7 @@ def _statefulset(cluster: Cluster, pool: Pool, image: str) -> Resource:
                 "metadata": {
                     "labels": labels,
                     # A changed configuration restarts the nodes.
-                    "annotations": {
-                        "strimzi.io/configuration-hash": hashlib.sha256(properties.encode()).hexdigest()[:16]
-                    },
+                    "annotations": {"strimzi.io/configuration-hash": fingerprint},
                 },
                 "spec": {
                     "automountServiceAccountToken": False,
