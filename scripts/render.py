@@ -36,11 +36,11 @@ def find_helm() -> Path | None:
     return Path(found) if found else None
 
 
-def _stand_in(dependency: Mapping[str, Any], folder: Path) -> None:
+def _stand_in(dependency: Mapping[str, Any], folder: Path, empty: bool) -> None:
     """Put a chart of this name and version into the folder."""
     target = folder / dependency["name"]
     source = STANDINS / dependency["name"]
-    if source.is_dir():
+    if (source / "Chart.yaml").exists() and not empty:
         shutil.copytree(source, target)
         # Helm does not notice a wrong version of an unpacked chart.
         version = yaml.safe_load((target / "Chart.yaml").read_text())["version"]
@@ -53,19 +53,19 @@ def _stand_in(dependency: Mapping[str, Any], folder: Path) -> None:
     (target / "values.yaml").write_text("{}\n")
 
 
-def prepare(out: Path, real: bool = True) -> Path:
+def prepare(out: Path, empty: bool = False) -> Path:
     """Copy the chart to out/streaming-monitoring with every dependency in its charts/ folder.
 
-    With real=False dependencies that somebody downloaded into charts/ are left out.
+    With empty=True all of these are empty charts, whatever is there.
     """
     copy = out / CHART.name
-    shutil.copytree(CHART, copy, symlinks=False, ignore=None if real else shutil.ignore_patterns("charts"))
+    shutil.copytree(CHART, copy, symlinks=False, ignore=shutil.ignore_patterns("charts") if empty else None)
     folder = copy / "charts"
     folder.mkdir(exist_ok=True)
     for dependency in yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]:
         name, version = dependency["name"], dependency["version"]
         if not (folder / name).exists() and not (folder / f"{name}-{version}.tgz").exists():
-            _stand_in(dependency, folder)
+            _stand_in(dependency, folder, empty)
     return copy
 
 

@@ -63,9 +63,10 @@ def test_rights_follow_the_target_namespaces(rendered: Render) -> None:
         assert verbs(found, "flinkremediations", namespace) == set()
 
 
-def test_nothing_is_cluster_wide(rendered: Render) -> None:
-    assert not rendered("pipeline-values.yaml").of("ClusterRole")
-    assert not rendered("pipeline-values.yaml").of("ClusterRoleBinding")
+def test_nothing_is_cluster_wide_but_the_upgrade_of_definitions(rendered: Render) -> None:
+    result = rendered("pipeline-values.yaml")
+    for o in [*result.of("ClusterRole").values(), *result.of("ClusterRoleBinding").values()]:
+        assert o["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
 
 
 @pytest.mark.parametrize("scenario", [None, "existing-values.yaml"])

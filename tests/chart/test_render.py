@@ -246,6 +246,15 @@ def test_lint(helm: Callable[..., str], chart: Path) -> None:
         helm(["lint", "--strict", str(chart), "--kube-version", render.KUBE_VERSION, "--values", str(CI / scenario)])
 
 
+def test_renders_next_to_its_dependencies(helm: Callable[..., str], tmp_path: Path) -> None:
+    """With those of charts/ if somebody fetched them, else with the stand-ins: no object is there twice."""
+    command = render.template_arguments(render.prepare(tmp_path), "streaming-monitoring", "streaming")
+    text = helm([*command, f"--values={CI / 'pipeline-values.yaml'}"])
+    names = re.findall(r"^kind: (\S+)\nmetadata:\n  name: (\S+)$", text, flags=re.MULTILINE)
+    assert len(names) > 30
+    assert len(names) == len(set(names))
+
+
 def test_definitions_are_in_the_chart(helm: Callable[..., str], chart: Path) -> None:
     """Helm installs what is in crds/ before everything else, so that the default policy is known."""
     kinds = {crd["spec"]["names"]["kind"] for crd in yaml.safe_load_all(helm(["show", "crds", str(chart)])) if crd}

@@ -1,0 +1,97 @@
+"""What Helm itself does not do, as hooks of the chart. Standard library only: any image with Python can run it.
+
+uninstall NAMESPACE NAME SECONDS: delete a FlinkDeployment and wait until it is gone, before its operator goes. Helm
+removes operators and what they manage at the same time, and an object that waits for the finalizer of an operator
+that is gone stays for ever.
+
+apply-crds FILE...: bring our definitions up to date. Helm installs what is in crds/ once and never touches it again.
+"""
+
+import json
+import os
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+MERGE = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+
+
+class Api:
+    """The API server, by the pod's service account."""
+
+    def __init__(self, address: str, token: str, authority: Path | None) -> None:
+        self._address = address
+        self._token = token
+        self._tls = ssl.create_default_context(cafile=str(authority)) if authority else None
+
+    def call(self, method: str, path: str, body: object = None, content_type: str = MERGE) -> dict[str, Any] | None:
+        """Make a request; None means that the object does not exist."""
+        request = urllib.request.Request(self._address + path, method=method)  # noqa: S310 (the address is ours)
+        request.add_header("Authorization", f"Bearer {self._token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", content_type)
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=self._tls) as answer:  # noqa: S310
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise SystemExit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
+
+
+def connect() -> Api:
+    """Connect from inside a pod."""
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    address = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return Api(address, (ACCOUNT / "token").read_text(), ACCOUNT / "ca.crt")
+
+
+def uninstall(api: Api, namespace: str, name: str, patience: float, pause: float = 2) -> str:
+    """Delete the FlinkDeployment and wait; returns what happened, in words."""
+    path = f"/apis/flink.apache.org/v1beta1/namespaces/{namespace}/flinkdeployments/{name}"
+    if api.call("DELETE", path) is None:
+        return "there was none"
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        if api.call("GET", path) is None:
+            return "deleted"
+        time.sleep(pause)
+    # Its pods belong to it and go with it; only Flink's own high-availability ConfigMaps may be left.
+    api.call("PATCH", path, {"metadata": {"finalizers": None}})
+    return f"Flink's operator did not answer for {patience:.0f} s; deleted without it"
+
+
+def apply_crds(api: Api, paths: Sequence[Path]) -> Iterator[str]:
+    """Apply definitions from JSON files by server-side apply; yields what happened to each, in words."""
+    for path in paths:
+        definition = json.loads(path.read_text())
+        name = definition["metadata"]["name"]
+        where = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+        applied = api.call("PATCH", f"{where}?fieldManager=streaming-monitoring&force=true", definition, APPLY)
+        if applied is None:
+            raise SystemExit(f"{name}: the API server knows no such path")
+        yield f"{name}: at resource version {applied['metadata']['resourceVersion']}"
+
+
+def main(command: str, *arguments: str) -> None:
+    """Run a command of this file."""
+    if command == "uninstall":
+        namespace, name, patience = arguments
+        print(f"FlinkDeployment {namespace}/{name}: {uninstall(connect(), namespace, name, float(patience))}")
+    elif command == "apply-crds":
+        for line in apply_crds(connect(), [Path(argument) for argument in arguments]):
+            print(line, flush=True)
+    else:
+        raise SystemExit(f"no such command: {command}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
