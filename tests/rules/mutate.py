@@ -1,0 +1,130 @@
+"""Changes one thing at a time in each rule and tells which changes the unit tests do not notice.
+
+Run by hand, it takes some minutes: .venv/bin/python tests/rules/mutate.py [FILE ...]
+"""
+
+import copy
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+FLOOR = 0.95
+EVALUATION_SECONDS = 15
+"""Of the unit tests: a smaller change of `for` cannot show."""
+
+OPERATORS = {">=": [">"], ">": [">=", "<"], "<=": ["<"], "<": ["<=", ">"], "==": ["!="]}
+WORDS = {
+    "max": ["min", "sum"],
+    "min": ["max"],
+    "sum": ["max", "count"],
+    "count": ["sum"],
+    "or": ["and"],
+    "and": ["unless"],
+    "unless": ["and"],
+    "increase": ["delta", "rate"],
+    "rate": ["irate", "increase"],
+    "changes": ["resets"],
+    "round": ["ceil"],
+    "clamp_min": ["clamp_max"],
+    "last_over_time": ["max_over_time", "count_over_time"],
+    "max_over_time": ["min_over_time"],
+    "min_over_time": ["max_over_time"],
+    "count_over_time": ["max_over_time"],
+}
+TOKEN = re.compile(
+    r"""(?P<text>"[^"]*")|(?P<duration>\b\d+[smh]\b)|(?P<number>(?<![\w.])\d+(?:\.\d+)?)|(?P<operator>>=|<=|==|>|<)"""
+    r"""|(?P<matching>\b(?:by|on)\s*\([^)]+\))|(?P<word>[A-Za-z_:]\w*)"""
+)
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def duration(text: str, factor: float) -> str:
+    return f"{round(int(text[:-1]) * SECONDS[text[-1]] * factor)}s"
+
+
+def replacements(kind: str, token: str) -> list[str]:
+    """What one token of an expression is changed into."""
+    if kind == "duration":
+        return [duration(token, 0.5), duration(token, 2)]
+    if kind == "number":
+        value = float(token)
+        if value == 0:
+            return ["1"]
+        return (
+            [str(int(value) - 1), str(int(value) + 1)] if value in range(10) else [f"{value * f:g}" for f in (0.9, 1.1)]
+        )
+    if kind == "operator":
+        return OPERATORS[token]
+    if kind == "matching":
+        keyword, labels = re.fullmatch(r"(by|on)\s*\((.*)\)", token, flags=re.DOTALL).groups()
+        names = [name.strip() for name in labels.split(",")]
+        return [f"{keyword} ({', '.join(n for n in names if n != gone)})" for gone in names]
+    if kind == "word":
+        return WORDS.get(token, [])
+    return []
+
+
+def mutants(rule: dict) -> Iterator[tuple[str, dict]]:
+    """All changed copies of a rule, each with a description."""
+    for found in TOKEN.finditer(rule["expr"]):
+        for new in replacements(found.lastgroup, found.group()):
+            changed = copy.deepcopy(rule)
+            changed["expr"] = rule["expr"][: found.start()] + new + rule["expr"][found.end() :]
+            yield f"{found.group()!r} at {found.start()} -> {new!r}", changed
+    for key in ("for", "keep_firing_for"):
+        if key in rule:
+            seconds = int(rule[key][:-1]) * SECONDS[rule[key][-1]]
+            for step in (-EVALUATION_SECONDS, EVALUATION_SECONDS):
+                yield f"{key} {step:+}s", {**rule, key: f"{seconds + step}s"}
+    for label in rule.get("labels", {}):
+        yield f"label {label}", {**rule, "labels": {**rule["labels"], label: "other"}}
+
+
+def run(rules: Path) -> tuple[int, list[str]]:
+    """Number of mutants of a rule file, and those that survived."""
+    content = yaml.safe_load(rules.read_text())
+    survivors, total = [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "rules").mkdir()
+        (Path(folder) / "tests" / "rules").mkdir(parents=True)
+        target = Path(folder) / "rules" / rules.name
+        test = Path(folder) / "tests" / "rules" / f"{rules.stem}.test.yaml"
+        shutil.copy(HERE / test.name, test)
+        for group in content["groups"]:
+            for index, rule in enumerate(group["rules"]):
+                for description, changed in mutants(rule):
+                    group["rules"][index] = changed
+                    target.write_text(yaml.safe_dump(content, sort_keys=False))
+                    if subprocess.run(["promtool", "check", "rules", target], capture_output=True).returncode:
+                        continue  # not a rule any more, so no mutant
+                    total += 1
+                    if not subprocess.run(["promtool", "test", "rules", test], capture_output=True).returncode:
+                        survivors.append(f"{rule.get('alert') or rule['record']}: {description}")
+                group["rules"][index] = rule
+    return total, survivors
+
+
+def main() -> int:
+    files = [Path(name).resolve() for name in sys.argv[1:]] or sorted((ROOT / "rules").glob("*.yaml"))
+    caught = everything = 0
+    for path in files:
+        total, survivors = run(path)
+        everything += total
+        caught += total - len(survivors)
+        print(f"{path.name}: {total - len(survivors)} of {total} mutants caught", flush=True)
+        for survivor in survivors:
+            print(f"  survived: {survivor}")
+    print(f"all: {caught / everything:.1%} caught")
+    return 0 if caught / everything >= FLOOR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
