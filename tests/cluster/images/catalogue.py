@@ -28,9 +28,9 @@ class Image:
     extra: dict[str, Path] = field(default_factory=dict)
 
 
-def _ours(name: str, folder: str, base: str) -> Image:
+def _ours(name: str, folder: str, base: str, fill: Fill | None = None) -> Image:
     """An image of the product: the references the chart uses, in the long form that containerd looks up."""
-    return Image(name, f"docker.io/streaming-monitoring/{name}:0.1.0", REPOSITORY / folder, base)
+    return Image(name, f"docker.io/streaming-monitoring/{name}:0.1.0", REPOSITORY / folder, base, fill)
 
 
 _ALL = (
@@ -72,7 +72,7 @@ _ALL = (
     ),
     _ours("remediator", "operator/remediator", "python"),
     _ours("data-monitor", "operator/data_monitor", "python"),
-    _ours("pipeline", "examples/pipeline", "java"),
+    _ours("pipeline", "examples/pipeline", "java", contents.jars),
 )
 
 IMAGES = {image.name: image for image in _ALL}
