@@ -55,7 +55,7 @@ def strimzi(target: Path, cache: Path) -> None:
 
 def prometheus_operator(target: Path, cache: Path) -> None:
     """controller-gen over the operator's types, as its build does; without descriptions, to stay small."""
-    with tempfile.TemporaryDirectory(dir=cache) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for name in ("go.mod", "go.sum", "types.go"):
             shutil.copy2(HERE / "prometheus_operator" / name, folder)
         contents.run(

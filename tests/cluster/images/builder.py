@@ -51,6 +51,7 @@ class Builder:
         self.cache = cache
         self.progress = progress
         self.keys = keys()
+        self.work = cache / "work"
         self.archives = cache / "images"
         self.archives.mkdir(parents=True, exist_ok=True)
 
@@ -81,7 +82,7 @@ class Builder:
             self._ensure_built(base)
             arguments = ["--build-arg", f"BASE_IMAGE={self._tag(base)}"]
         started = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=self.cache, prefix=f"context-{image.name}-") as folder:
+        with tempfile.TemporaryDirectory(dir=self.work, prefix=f"{image.name}-") as folder:
             staged = Path(folder)
             context.stage(folders(image), staged)
             if image.fill is not None:
@@ -112,7 +113,7 @@ class Builder:
         ]
 
     def _buildah(self, *arguments: str) -> None:
-        contents.run(*self._command(), *arguments, env={**os.environ, "TMPDIR": str(self.cache)})
+        contents.run(*self._command(), *arguments, env={**os.environ, "TMPDIR": str(self.work)})
 
     def _forget_older(self, image: Image, archive: Path) -> None:
         """Keep two builds of an image: the one before serves a switch between branches."""
@@ -142,7 +143,13 @@ class Builder:
         """One builder at a time: two would build the same bases twice."""
         with (self.cache / "images.lock").open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
+            # Whoever held the lock before is done, or was killed and left its work behind.
+            shutil.rmtree(self.work, ignore_errors=True)
+            self.work.mkdir()
+            try:
+                yield
+            finally:
+                shutil.rmtree(self.work, ignore_errors=True)
 
 
 def remove_storage(cache: Path) -> None:

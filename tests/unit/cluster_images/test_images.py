@@ -45,3 +45,11 @@ def test_only_two_builds_of_an_image_are_kept(tmp_path: Path) -> None:
     assert len(left & {path.name for path in paths}) == 2
     assert paths[2].name in left
     assert other.name in left
+
+
+def test_what_a_killed_build_left_behind_is_removed(tmp_path: Path) -> None:
+    make = builder.Builder(tmp_path, lambda text: None)
+    (make.work / "half").mkdir(parents=True)
+    with make._lock():
+        assert list(make.work.iterdir()) == []
+    assert not make.work.exists()
