@@ -29,7 +29,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
     run = commands.add_parser("run", help="produce events until stopped (the default command)")
     _common(run)
-    run.add_argument("--rate", type=parse_rate, default=400.0, help="events per second (400)")
+    run.add_argument("--rate", type=_rate, default=400.0, help="events per second (400)")
     run.add_argument("--rate-file", type=Path, help="a file with the rate, read again every second")
     run.add_argument("--bad-fraction", type=_fraction, default=0.01, help="share of invalid events (0.01)")
     run.add_argument("--late-fraction", type=_fraction, default=0.0, help="share of late events (0)")
@@ -63,10 +63,20 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events-topic", default="events")
 
 
+def _rate(text: str) -> float:
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
 def _fraction(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"a share is between 0 and 1, not {text}")
     return value
 
 
@@ -90,7 +100,7 @@ class _Stop:
 def run(options: argparse.Namespace) -> int:
     """Produce until stopped. Exit code 1 when an event was accepted but not delivered."""
     stop = _Stop()
-    producer = kafka.producer(options.bootstrap_servers)
+    producer = kafka.producer(options.bootstrap_servers, _say)
     partitions = kafka.wait_for_topic(producer, options.events_topic, options.wait_seconds, _say, lambda: stop.asked)
     source = EventSource(options.run or new_run(), options.bad_fraction, options.late_fraction, options.late_seconds)
     if options.seed is not None:
@@ -127,7 +137,7 @@ def run(options: argparse.Namespace) -> int:
 def run_audit(options: argparse.Namespace) -> int:
     """Print the audit."""
     names = (options.events_topic, options.predictions_topic, options.dlq_topic)
-    events, predictions, dead_letters = (kafka.KafkaTopic(options.bootstrap_servers, name) for name in names)
+    events, predictions, dead_letters = (kafka.KafkaTopic(options.bootstrap_servers, name, _say) for name in names)
     result = audit.audit(events, predictions, dead_letters, runs=frozenset(options.run), wait_seconds=options.wait)
     # What retention took away can be neither found nor missed.
     result["expired_events"] = events.expired

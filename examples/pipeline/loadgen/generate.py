@@ -153,6 +153,10 @@ class Watch:
             f"{sent / passed:.1f} events/s of {wanted:g} wanted, {counts.sent} sent, {counts.delivered} delivered, "
             f"{counts.failed} failed"
         )
+        # Accepted by the client but not by the broker: it will come later, in a burst.
+        waiting = counts.sent - counts.delivered - counts.failed
+        if waiting > max(100.0, wanted):
+            text += f"; BEHIND: {waiting} of them wait for the broker"
         if missed >= 1:
             share = sent / (sent + missed)
             level = "BEHIND" if share < _BEHIND else "a little behind"

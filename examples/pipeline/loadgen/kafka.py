@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 _BATCH = 1000
 _POLL_SECONDS = 1.0
 _TIMEOUT_SECONDS = 10.0
+# What a producer may hold while the broker does not answer; it goes out in one burst when the broker is back.
+QUEUE = 20_000
 
 
 class Unavailable(Exception):
@@ -45,16 +48,41 @@ def wait_for_topic(
         time.sleep(1.0)
 
 
-def producer(bootstrap_servers: str) -> Producer:
+class Complaints:
+    """Says an error of the client once, until another one comes: it repeats itself many times a second."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report = report
+        self._said = ""
+
+    def __call__(self, error: KafkaError) -> None:
+        text = error.str()
+        if text != self._said:
+            self._said = text
+            self._report(text)
+
+
+def _client(bootstrap_servers: str, name: str, report: Callable[[str], None]) -> dict[str, Any]:
+    return {
+        "bootstrap.servers": bootstrap_servers,
+        "client.id": name,
+        "reconnect.backoff.ms": 250,
+        "reconnect.backoff.max.ms": 2000,
+        # Only what is critical by itself: the rest arrives in error_cb.
+        "log_level": 2,
+        "error_cb": Complaints(report),
+    }
+
+
+def producer(bootstrap_servers: str, report: Callable[[str], None]) -> Producer:
     """A producer that neither loses nor repeats what it accepted."""
     return Producer(
         {
-            "bootstrap.servers": bootstrap_servers,
-            "client.id": "loadgen",
+            **_client(bootstrap_servers, "loadgen", report),
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": 5,
-            "queue.buffering.max.messages": 50_000,
+            "queue.buffering.max.messages": QUEUE,
         }
     )
 
@@ -62,12 +90,11 @@ def producer(bootstrap_servers: str) -> Producer:
 class KafkaTopic:
     """A topic read without a group: nothing is committed, so no lag appears for it."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, report: Callable[[str], None]) -> None:
         self.topic = topic
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
-                "client.id": "loadgen-audit",
+                **_client(bootstrap_servers, "loadgen-audit", report),
                 "group.id": "loadgen-audit-never-committed",
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,

@@ -7,9 +7,11 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loadgen.__main__ import parse_arguments
 from loadgen.dials import Dial
 from loadgen.events import EventSource, new_run
 from loadgen.generate import Generator, Watch
+from loadgen.kafka import Complaints
 from loadgen.pacing import CATCH_UP_SECONDS, Pacer, parse_rate
 from recommender import features
 
@@ -235,3 +237,43 @@ def test_late_events_are_late():
     times = [json.loads(source.next(NOW_MS))["ts_ms"] for _ in range(200)]
     assert set(times) == {NOW_MS, NOW_MS - 30_000}
     assert times.count(NOW_MS - 30_000) == source.late
+
+
+def test_the_watch_says_when_the_broker_does_not_answer():
+    clock = Clock()
+    sender = generator(clock, Stuck())
+    watch = Watch(sender, 10, clock.now)
+    play(clock, sender, 10.1)
+    assert f"BEHIND: {sender.counts.sent} of them wait for the broker" in (watch.line(clock.now) or "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--rate", "-5"], ["--rate", "x"], ["--bad-fraction", "3"], ["--late-fraction", "x"], ["--nothing"], ["rerun"]],
+)
+def test_wrong_arguments_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        parse_arguments([*arguments, "--bootstrap-servers", "kafka:9092"])
+    assert caught.value.code == 2
+    assert "error: " in capsys.readouterr().err
+
+
+def test_run_is_the_default_command():
+    assert parse_arguments(["--bootstrap-servers", "kafka:9092"]).command == "run"
+    assert parse_arguments(["run", "--bootstrap-servers", "kafka:9092"]).rate == 400
+    assert parse_arguments(["audit", "--bootstrap-servers", "kafka:9092"]).predictions_topic == "predictions"
+
+
+def test_an_error_of_the_client_is_said_once():
+    class Error:
+        def __init__(self, text):
+            self.text = text
+
+        def str(self):
+            return self.text
+
+    said = []
+    complain = Complaints(said.append)
+    for text in ("refused", "refused", "timed out", "refused"):
+        complain(Error(text))
+    assert said == ["refused", "timed out", "refused"]
