@@ -25,9 +25,9 @@ from pyflink.datastream.functions import MapFunction, ProcessFunction, RuntimeCo
 from recommender import features, model, records, validation
 
 REJECTED = OutputTag("rejected", Types.STRING())
-# Events come this much out of order, and a partition without events holds nothing back.
-OUT_OF_ORDERNESS = Duration.of_seconds(5)
-IDLENESS = Duration.of_seconds(10)
+# Events come this much out of order, and a partition that is idle for so long holds nothing back.
+OUT_OF_ORDERNESS_SECONDS = 5
+IDLE_SECONDS = 10
 
 
 class Validate(ProcessFunction):
@@ -104,7 +104,9 @@ def sink(bootstrap_servers: str, topic: str) -> KafkaSink:
 def build(environment: StreamExecutionEnvironment, options: argparse.Namespace) -> None:
     """Put the job together. The uids tie state to operators across upgrades: keep them."""
     servers = options.bootstrap_servers
-    watermarks = WatermarkStrategy.for_bounded_out_of_orderness(OUT_OF_ORDERNESS).with_idleness(IDLENESS)
+    watermarks = WatermarkStrategy.for_bounded_out_of_orderness(
+        Duration.of_seconds(OUT_OF_ORDERNESS_SECONDS)
+    ).with_idleness(Duration.of_seconds(IDLE_SECONDS))
     events: DataStream = environment.from_source(source(options), watermarks, "events").uid("events")
     # Not chained to the source: a slow step then shows as backpressure of the source.
     valid = events.rebalance().process(Validate(), Types.STRING()).name("validate").uid("validate")
