@@ -1,0 +1,100 @@
+"""The cluster that the demo and the end-to-end tests run on: ``python -m cluster up|down|status|tools``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from cluster import kind, tools
+from cluster.local import provider as local
+from cluster.steps import Steps
+
+KUBECONFIG = tools.ROOT / "build/cluster/kubeconfig"
+PROVIDERS = ("existing", "kind", "local")
+
+
+def choose() -> str:
+    """Return the provider of this machine: kind where Docker answers, else local."""
+    return "local" if kind.missing() else "kind"
+
+
+def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
+    """Bring a cluster up and write its kubeconfig to build/cluster/kubeconfig. Raises ProviderError, ToolError."""
+    if dry_run and provider != "kind":
+        raise local.ProviderError("only kind has a dry run: its steps are commands")
+    if not dry_run:
+        KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
+        with steps.step("tools in .tools/bin"):
+            tools.link(steps.say)
+    match provider:
+        case "local":
+            local.up(KUBECONFIG, steps)
+        case "kind":
+            lacks = [] if dry_run else kind.missing()
+            if lacks:
+                raise local.ProviderError(f"the kind provider needs: {', '.join(lacks)}")
+            kind.up(KUBECONFIG, steps, dry_run)
+        case _:
+            source = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
+            if not source.is_file():
+                raise local.ProviderError(f"the existing provider needs a kubeconfig; there is none at {source}")
+            shutil.copyfile(source, KUBECONFIG)
+            KUBECONFIG.chmod(0o600)
+
+
+def down(provider: str, dry_run: bool = False) -> None:
+    """Take the cluster down; an existing one is left as it is."""
+    match provider:
+        case "local":
+            local.clean()
+        case "kind":
+            kind.down(dry_run)
+    if not dry_run:
+        KUBECONFIG.unlink(missing_ok=True)
+
+
+def status(provider: str) -> int:
+    """Print what runs; returns 0 if the cluster answers."""
+    if provider == "local":
+        for name, alive in local.status().items():
+            print(f"{name:<24} {'runs' if alive else 'does not run'}")
+    if not KUBECONFIG.exists():
+        print("no kubeconfig: make cluster-up")
+        return 1
+    kubectl = str(tools.ensure(["kubectl"])["kubectl"])
+    return subprocess.run([kubectl, f"--kubeconfig={KUBECONFIG}", "get", "nodes", "-o", "wide"], check=False).returncode
+
+
+def main() -> int:
+    """Run a command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
+    parser.add_argument("command", choices=["up", "down", "status", "tools"])
+    parser.add_argument("--provider", choices=PROVIDERS, default=os.environ.get("CLUSTER") or None)
+    parser.add_argument("--dry-run", action="store_true", help="kind: print the commands instead of running them")
+    arguments = parser.parse_args()
+    provider = arguments.provider or choose()
+    steps = Steps()
+    try:
+        match arguments.command:
+            case "up":
+                up(provider, steps, arguments.dry_run)
+                if not arguments.dry_run:
+                    steps.say(f"up ({provider}): export KUBECONFIG={KUBECONFIG}")
+            case "down":
+                down(provider, arguments.dry_run)
+            case "status":
+                return status(provider)
+            case _:
+                tools.link(steps.say)
+    except (local.ProviderError, tools.ToolError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
