@@ -1,6 +1,7 @@
 """Runs the controller until it is told to stop."""
 
 import os
+import socket
 
 import kopf
 
@@ -16,4 +17,10 @@ def run(config: ControllerConfig) -> None:
     health = Health()
     serve(config.metrics_port, health)
     memo = kopf.Memo(config=config, health=health)
-    kopf.run(standalone=True, namespaces=[config.namespace], memo=memo)
+    kopf.run(
+        standalone=True,
+        namespaces=[config.namespace],
+        memo=memo,
+        # kopf would ask for the user's name, which a container's user may not have.
+        identity=socket.gethostname(),  # type: ignore[arg-type]
+    )
