@@ -88,6 +88,11 @@ GO_BUILDS = (
     GoBuild("etcd", "3.6.4", "go.etcd.io/etcd/server/v3", ("etcd",), module="kubernetes"),
     GoBuild("coredns", "1.14.7", "github.com/coredns/coredns", ("coredns",)),
     GoBuild("controller-gen", "0.19.0", "sigs.k8s.io/controller-tools/cmd/controller-gen", ("controller-gen",)),
+    # Debian's package is built without the discovery of Kubernetes.
+    GoBuild(
+        "prometheus", "3.5.0", "github.com/prometheus/prometheus/cmd/prometheus", ("prometheus",), module="prometheus"
+    ),
+    GoBuild("promtool", "3.5.0", "github.com/prometheus/prometheus/cmd/promtool", ("promtool",), module="prometheus"),
     GoBuild(
         "prometheus-operator",
         "0.85.0",
@@ -111,8 +116,6 @@ PACKAGES = {
     "nft": Package("nftables", "/usr/sbin/nft"),
     "conntrack": Package("conntrack", "/usr/sbin/conntrack"),
     "ip": Package("iproute2", "/bin/ip"),
-    "prometheus": Package("prometheus", "/usr/bin/prometheus"),
-    "promtool": Package("prometheus", "/usr/bin/promtool"),
     "alertmanager": Package("prometheus-alertmanager", "/usr/bin/prometheus-alertmanager"),
     "amtool": Package("prometheus-alertmanager", "/usr/bin/amtool"),
     "node-exporter": Package("prometheus-node-exporter", "/usr/bin/prometheus-node-exporter"),

@@ -59,15 +59,15 @@ _ALL = (
             f"localhost/{name}:{version}",
             HERE / "monitoring" / name,
             base="debian",
-            fill=contents.program(name),
+            fill=fill or contents.program(name),
             inputs=(version,),
         )
-        for name, version in (
-            ("prometheus", "2.42.0"),
-            ("alertmanager", "0.25.0"),
-            ("node-exporter", "1.5.0"),
-            ("prometheus-operator", "0.85.0"),
-            ("prometheus-config-reloader", "0.85.0"),
+        for name, version, fill in (
+            ("prometheus", "3.5.0", None),
+            ("alertmanager", "0.25.0", contents.alertmanager),
+            ("node-exporter", "1.5.0", None),
+            ("prometheus-operator", "0.85.0", None),
+            ("prometheus-config-reloader", "0.85.0", None),
         )
     ),
     _ours("remediator", "operator/remediator", "python"),

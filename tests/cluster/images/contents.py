@@ -77,3 +77,12 @@ def program(name: str) -> Callable[[Path, Path], None]:
         shutil.copy2(tool(name).resolve(), context / name)
 
     return fill
+
+
+def alertmanager(context: Path, cache: Path) -> None:
+    """Debian's Alertmanager reads its notification templates from files, where others have them built in."""
+    program("alertmanager")(context, cache)
+    templates = Path("/usr/share/prometheus/alertmanager")
+    (context / "templates").mkdir()
+    for path in templates.glob("*.tmpl"):
+        shutil.copy2(path, context / "templates")
