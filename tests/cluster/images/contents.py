@@ -13,7 +13,6 @@ from pathlib import Path
 
 from . import maven
 
-MIRROR = "http://deb.debian.org/debian"
 SUITE = "bookworm"
 DEBIAN_INPUTS = (SUITE, "minbase", "ca-certificates", "slim-1")
 # Left out of the base: nothing in a container reads them.
@@ -38,7 +37,7 @@ def tool(name: str) -> Path:
 
 
 def debian(context: Path, cache: Path) -> None:
-    """A minimal Debian, as the tar that the base image's Dockerfile unpacks."""
+    """A minimal Debian from debootstrap's own mirror, as the tar that the base image's Dockerfile unpacks."""
     archive = cache / "debian" / f"{'-'.join(DEBIAN_INPUTS)}.tar"
     if not archive.is_file():
         archive.parent.mkdir(exist_ok=True)
@@ -49,7 +48,7 @@ def debian(context: Path, cache: Path) -> None:
 def _bootstrap(archive: Path) -> None:
     with tempfile.TemporaryDirectory(dir=archive.parent) as folder:
         root = Path(folder) / "root"
-        run(tool("debootstrap"), "--variant=minbase", "--include=ca-certificates", SUITE, root, MIRROR)
+        run(tool("debootstrap"), "--variant=minbase", "--include=ca-certificates", SUITE, root)
         for unused in UNUSED:
             shutil.rmtree(root / unused, ignore_errors=True)
             (root / unused).mkdir(parents=True)
