@@ -116,7 +116,7 @@ def test_definitions_are_applied_by_the_server(
     path.write_text(json.dumps({"metadata": {"name": "things.example.com"}}))
     assert list(hooks.apply_crds(api, [path])) == ["things.example.com: at resource version 7"]
     (where, (content_type, body)), *others = state.applied.items()
-    assert where == f"{DEFINITIONS}things.example.com?fieldManager=streaming-monitoring&force=true"
+    assert where == f"{DEFINITIONS}things.example.com?fieldManager=helm&force=true"
     assert content_type == "application/apply-patch+yaml"
     assert body["metadata"]["name"] == "things.example.com"
     assert not others

@@ -21,6 +21,7 @@ from typing import Any
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
+MANAGER = "helm"  # Helm 4 applies definitions at install: under another name a later install would be a conflict
 
 
 class Api:
@@ -75,7 +76,7 @@ def apply_crds(api: Api, paths: Sequence[Path]) -> Iterator[str]:
         definition = json.loads(path.read_text())
         name = definition["metadata"]["name"]
         where = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
-        applied = api.call("PATCH", f"{where}?fieldManager=streaming-monitoring&force=true", definition, APPLY)
+        applied = api.call("PATCH", f"{where}?fieldManager={MANAGER}&force=true", definition, APPLY)
         if applied is None:
             raise SystemExit(f"{name}: the API server knows no such path")
         yield f"{name}: at resource version {applied['metadata']['resourceVersion']}"
