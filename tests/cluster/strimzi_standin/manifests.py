@@ -185,7 +185,11 @@ def _exporter(cluster: Cluster, image: str) -> Resource:
             {"name": "PORT", "value": str(METRICS_PORT)},
         ],
         "ports": [{"name": "tcp-prometheus", "containerPort": METRICS_PORT}],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": METRICS_PORT}, "periodSeconds": 5},
+        "readinessProbe": {
+            "httpGet": {"path": "/healthz", "port": METRICS_PORT},
+            "periodSeconds": 5,
+            "timeoutSeconds": 5,
+        },
         "resources": wanted.get("resources", {}),
         "securityContext": RESTRICTED,
     }
