@@ -2,17 +2,37 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
-CACHE := $(or $(STREAMING_MONITORING_CACHE),$(HOME)/.cache/streaming-monitoring)
 BIN := .venv/bin
+CLUSTER ?=
+DRY_RUN ?=
 TESTS ?= tests
-export PYTHONPATH := tests
+OUT ?= build/render
+VALUES ?=
+export CLUSTER
+export PYTHONPATH := tests:.
 
 .PHONY: help
 help: ## Show the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+.PHONY: demo
+demo: setup ## From nothing to a lag alert that scales a real Flink job (CLUSTER=existing|kind|local)
+	$(BIN)/python -m demo
+
+.PHONY: test
+test: setup lint ## Set up and run every test this machine can run
+	$(BIN)/pytest $(TESTS)
+
+.PHONY: lint
+lint: .venv/.installed ## Format, types and architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/remediator/src
+	$(BIN)/lint-imports --no-logo
+
 .PHONY: setup
-setup: .venv/.installed ## Make .venv with the packages and the test tools
+setup: .venv/.installed ## Make .venv (packages) and .tools/bin (helm, kubectl, promtool, amtool, kubeconform)
+	$(BIN)/python -m cluster tools
 
 .venv/.installed: operator/remediator/requirements.txt operator/remediator/pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv .venv
@@ -21,19 +41,25 @@ setup: .venv/.installed ## Make .venv with the packages and the test tools
 	touch $@
 
 .PHONY: generate
-generate: setup ## Write the generated files: CRDs, the chart's copies of rules and dashboards
+generate: .venv/.installed ## Write the generated files: CRDs, the chart's copies of rules and dashboards
 	$(BIN)/remediator crds > charts/streaming-monitoring/crds/remediation.yaml
+	$(BIN)/python scripts/sync_chart_files.py
 
-.PHONY: lint
-lint: setup ## Format, types and architecture
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy operator/remediator/src
-	$(BIN)/lint-imports
+.PHONY: render
+render: setup ## Write the rendered chart to OUT, with VALUES=FILE if given
+	$(BIN)/python scripts/render.py --out $(OUT) $(if $(VALUES),--values $(VALUES))
 
-.PHONY: test
-test: lint ## Set up and run every test this machine can run
-	$(BIN)/pytest $(TESTS)
+.PHONY: cluster-up
+cluster-up: .venv/.installed ## Bring up a cluster (CLUSTER=existing|kind|local; DRY_RUN=1 with kind prints the steps)
+	$(BIN)/python -m cluster up $(if $(DRY_RUN),--dry-run)
+
+.PHONY: cluster-down
+cluster-down: .venv/.installed ## Take it down, whatever state it is in
+	$(BIN)/python -m cluster down
+
+.PHONY: cluster-status
+cluster-status: .venv/.installed ## Say what of it runs
+	$(BIN)/python -m cluster status
 
 .PHONY: clean
 clean: ## Remove what was built here (the cache outside stays)

@@ -37,6 +37,8 @@ async def serve(listener: socket.socket, host: str, port: int) -> None:
             writer.close()
             return
         await asyncio.gather(_pump(reader, inner_writer), _pump(inner_reader, writer))
+        for end in (writer, inner_writer):
+            end.close()
 
     server = await asyncio.start_server(handle, sock=listener)
     await server.serve_forever()
@@ -47,8 +49,8 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-    with contextlib.suppress(OSError):
-        writer.close()
+        # Only this direction is over: the answer may still be on its way.
+        writer.write_eof()
 
 
 def main() -> None:

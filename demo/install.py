@@ -1,0 +1,46 @@
+"""Installs the umbrella chart with the example pipeline, the way a user would: one ``helm install``."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from demo.kube import ROOT, Cluster
+
+CHART = ROOT / "charts/streaming-monitoring"
+RELEASE = "streaming-monitoring"
+NAMESPACE = "streaming"
+
+
+def prepare_chart(provider: str, out: Path) -> Path:
+    """Copy the chart and put its dependencies into the copy: the real ones, or locally the stand-ins."""
+    shutil.rmtree(out, ignore_errors=True)
+    if provider == "local":
+        from cluster.dependency_charts import prepare
+
+        return prepare(CHART, out)
+    copy = out / CHART.name
+    shutil.copytree(CHART, copy)
+    return copy
+
+
+def install(cluster: Cluster, chart: Path, values: list[Path], progress: Callable[[str], None]) -> None:
+    """Install or upgrade the release. Raises CommandError with Helm's words."""
+    if not (chart / "charts").is_dir():
+        cluster.helm("dependency", "build", chart)
+        progress("dependencies downloaded")
+    arguments = [f"--values={file}" for file in values]
+    cluster.helm("upgrade", "--install", RELEASE, chart, "--create-namespace", "--timeout=10m", *arguments)
+
+
+def uninstall(cluster: Cluster, progress: Callable[[str], None]) -> None:
+    """Remove what an earlier demo left, so that each one starts from nothing."""
+    namespaces = {item["metadata"]["name"] for item in cluster.get("/api/v1/namespaces")["items"]}
+    if NAMESPACE not in namespaces:
+        return
+    progress("removing the release of an earlier demo")
+    # Flink's operator takes the finalizer off its FlinkDeployments, so they go while it is still there.
+    cluster.kubectl("delete", "flinkdeployments", "--all", "--timeout=120s", "--ignore-not-found")
+    if any(release["name"] == RELEASE for release in json.loads(cluster.helm("list", "--all", "--output=json"))):
+        cluster.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
+    cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=180s")

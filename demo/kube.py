@@ -1,0 +1,137 @@
+"""The cluster as the demo and the end-to-end tests see it: kubectl, Helm, and services through the API server."""
+
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+import time
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".tools/bin"
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """A command failed; the message is what it printed."""
+
+
+class WaitError(Exception):
+    """A condition did not come true in time."""
+
+
+def run(*command: str | Path, env: Mapping[str, str] | None = None, accept: tuple[int, ...] = (0,)) -> str:
+    """Run a command and return its standard output. Raises CommandError for exit codes that are not accepted."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
+    if done.returncode not in accept:
+        raise CommandError(f"{Path(command[0]).name} {command[1]}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def wait_for(what: str, condition: Callable[[], T | None], seconds: float, every: float = 2) -> T:
+    """Wait until a condition returns something true. Raises WaitError with the last error seen."""
+    deadline = time.monotonic() + seconds
+    trouble = ""
+    while time.monotonic() < deadline:
+        try:
+            result = condition()
+            if result:
+                return result
+            trouble = ""
+        except (CommandError, httpx.HTTPError, KeyError, ValueError) as error:
+            trouble = f": {error}"
+        time.sleep(every)
+    raise WaitError(f"{what}: not within {seconds:.0f} s{trouble}")
+
+
+class Cluster:
+    """A cluster by its kubeconfig, with a default namespace."""
+
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        self.kubeconfig = kubeconfig
+        self.namespace = namespace
+        self._http = _client(kubeconfig)
+
+    def kubectl(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
+        """Run kubectl in the namespace."""
+        return run(BIN / "kubectl", "-n", self.namespace, *arguments, env=self._env(), accept=accept)
+
+    def helm(self, *arguments: str | Path) -> str:
+        """Run Helm in the namespace."""
+        return run(BIN / "helm", *arguments, "-n", self.namespace, env=self._env())
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Read an object or a list by its path under the API server."""
+        answer: dict[str, Any] = self._http.get(path).raise_for_status().json()
+        return answer
+
+    def custom(self, group_version: str, plural: str) -> list[dict[str, Any]]:
+        """List custom resources of the namespace."""
+        items: list[dict[str, Any]] = self.get(f"/apis/{group_version}/namespaces/{self.namespace}/{plural}")["items"]
+        return items
+
+    def flink_deployment(self, name: str) -> dict[str, Any]:
+        """Read a FlinkDeployment."""
+        return self.get(f"/apis/flink.apache.org/v1beta1/namespaces/{self.namespace}/flinkdeployments/{name}")
+
+    def remediations(self) -> list[dict[str, Any]]:
+        """List the FlinkRemediations, oldest first."""
+        found = self.custom("remediation.streaming-monitoring.dev/v1alpha1", "flinkremediations")
+        return sorted(found, key=lambda item: str(item["metadata"]["creationTimestamp"]))
+
+    def service(self, service: str, port: int, path: str, **query: str) -> Any:
+        """GET from a Service through the API server's proxy; returns the JSON it answers."""
+        url = f"/api/v1/namespaces/{self.namespace}/services/{service}:{port}/proxy{path}"
+        return self._http.get(url, params=query).raise_for_status().json()
+
+    def promql(self, query: str) -> list[dict[str, Any]]:
+        """Run an instant query on the chart's Prometheus."""
+        answer = self.service("kps-prometheus", 9090, "/api/v1/query", query=query)
+        series: list[dict[str, Any]] = answer["data"]["result"]
+        return series
+
+    def patch_config_map(self, name: str, data: dict[str, str]) -> None:
+        """Change keys of a ConfigMap."""
+        url = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self._http.patch(url, content=json.dumps({"data": data}), headers=headers).raise_for_status()
+
+    def _env(self) -> dict[str, str]:
+        return {"KUBECONFIG": str(self.kubeconfig)}
+
+
+def _client(kubeconfig: Path) -> httpx.Client:
+    """Connect to the current context's API server by its client certificate or token."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    named = {kind: {entry["name"]: entry[kind[:-1]] for entry in document[kind]} for kind in ("clusters", "users")}
+    context = next(c["context"] for c in document["contexts"] if c["name"] == document["current-context"])
+    cluster, user = named["clusters"][context["cluster"]], named["users"][context["user"]]
+    authority = _content(cluster, "certificate-authority", kubeconfig.parent)
+    tls = ssl.create_default_context(cadata=authority.decode() if authority else None)
+    certificate, key = (_content(user, f"client-{part}", kubeconfig.parent) for part in ("certificate", "key"))
+    if certificate and key:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(certificate + b"\n" + key)
+            file.flush()
+            tls.load_cert_chain(file.name)
+    headers = {"Authorization": f"Bearer {user['token']}"} if "token" in user else {}
+    return httpx.Client(base_url=cluster["server"], verify=tls, headers=headers, timeout=10)
+
+
+def _content(entry: dict[str, str], key: str, folder: Path) -> bytes | None:
+    if f"{key}-data" in entry:
+        return b64decode(entry[f"{key}-data"])
+    return (folder / entry[key]).read_bytes() if key in entry else None
