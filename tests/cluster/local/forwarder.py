@@ -6,7 +6,6 @@ The listening socket is bound first, outside; then the process enters the namesp
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ctypes
 import os
 import socket
@@ -45,12 +44,13 @@ async def serve(listener: socket.socket, host: str, port: int) -> None:
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
+    try:
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
-        # Only this direction is over: the answer may still be on its way.
-        writer.write_eof()
+        writer.write_eof()  # only this direction is over: the answer may still be on its way
+    except OSError:
+        writer.close()
 
 
 def main() -> None:
