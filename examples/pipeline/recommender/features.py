@@ -13,19 +13,28 @@ from recommender.records import Event
 Profile = tuple[float, float]
 Lookup = Callable[[str], Profile]
 
+_CATCH_UP_SECONDS = 0.05
 _ACTION_WEIGHT = {"view": 0.1, "click": 0.3, "cart": 0.7, "buy": 1.0}
 
 
 class SlowFeatureStore:
-    """Stands in for a remote store: each lookup takes a fixed time and gives the same answer for the same user."""
+    """Stands in for a remote store whose connection answers one request every so many seconds.
 
-    def __init__(self, seconds: float, sleep: Callable[[float], None]) -> None:
+    The same user gets the same answer. A machine that is busy wakes sleepers late; that is caught up with, so that
+    what a subtask carries depends on this store and not on who else uses the machine.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._seconds = seconds
+        self._clock = clock
         self._sleep = sleep
+        self._free_at = -math.inf
 
     def __call__(self, user_id: str) -> Profile:
-        if self._seconds > 0:
-            self._sleep(self._seconds)
+        now = self._clock()
+        self._free_at = max(self._free_at, now - _CATCH_UP_SECONDS) + self._seconds
+        if self._free_at > now:
+            self._sleep(self._free_at - now)
         # Not hash(): Python salts it, so two TaskManagers would disagree.
         code = zlib.crc32(user_id.encode())
         return (code % 1000) / 1000, (code // 1000 % 730) / 365

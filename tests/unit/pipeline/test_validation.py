@@ -142,13 +142,55 @@ def test_records_without_an_id_are_told_apart_by_their_text():
     assert records.identity("one") == records.identity("one")
 
 
-def test_a_lookup_takes_its_time_and_answers_the_same():
-    slept = []
-    store = features.SlowFeatureStore(0.003, slept.append)
+class Machine:
+    """A clock, and a sleep that is late by up to so many seconds."""
+
+    def __init__(self, late=0.0):
+        self.now, self.late, self.random = 50.0, late, random.Random(5)
+
+    def clock(self):
+        return self.now
+
+    def sleep(self, seconds):
+        assert seconds > 0
+        self.now += seconds + self.random.uniform(0, self.late)
+
+
+def store_on(machine, seconds):
+    return features.SlowFeatureStore(seconds, machine.clock, machine.sleep)
+
+
+def test_a_lookup_answers_the_same():
+    store = store_on(Machine(), 0.003)
     assert store("u1") == store("u1") != store("u2")
-    assert slept == [0.003] * 3
-    features.SlowFeatureStore(0, slept.append)("u1")
-    assert len(slept) == 3
+
+
+@pytest.mark.parametrize("late", [0.0, 0.002, 0.02])
+def test_a_busy_subtask_carries_what_the_store_allows(late):
+    machine = Machine(late)
+    store = store_on(machine, 0.003)
+    for _ in range(10_000):
+        store("u1")
+        machine.now += 0.0005
+    assert machine.now - 50.0 == pytest.approx(30.0, rel=0.01)
+
+
+def test_a_pause_is_no_credit_for_long():
+    machine = Machine()
+    store = store_on(machine, 0.003)
+    machine.now += 3600
+    began = machine.now
+    for _ in range(1000):
+        store("u1")
+    assert machine.now - began == pytest.approx(3.0, abs=0.06)
+
+
+def test_a_store_that_takes_no_time():
+    machine = Machine()
+    store = store_on(machine, 0.0)
+    for _ in range(100):
+        store("u1")
+    assert machine.now == 50.0
 
 
 def test_features_of_an_event():
@@ -166,7 +208,7 @@ def test_features_of_an_event():
 @given(st.floats(0, 1e6), st.floats(0, 86_400), st.sampled_from(validation.ACTIONS), st.text(min_size=1))
 def test_a_score_is_a_probability(price, seconds, action, user):
     valid = event(price=price, session_seconds=seconds, action=action, user_id=user)
-    store = features.SlowFeatureStore(0, lambda seconds: None)
+    store = store_on(Machine(), 0)
     assert 0 <= model.score(features.extract(valid, store)) <= 1
 
 
