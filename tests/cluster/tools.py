@@ -47,6 +47,7 @@ class GoBuild:
     """The first is what the compiler writes; the others are links to it."""
     module: str = ""
     ldflags: str = ""
+    tags: str = ""
 
     @property
     def folder(self) -> Path:
@@ -88,11 +89,18 @@ GO_BUILDS = (
     GoBuild("etcd", "3.6.4", "go.etcd.io/etcd/server/v3", ("etcd",), module="kubernetes"),
     GoBuild("coredns", "1.14.7", "github.com/coredns/coredns", ("coredns",)),
     GoBuild("controller-gen", "0.19.0", "sigs.k8s.io/controller-tools/cmd/controller-gen", ("controller-gen",)),
-    # Debian's package is built without the discovery of Kubernetes.
-    GoBuild(
-        "prometheus", "3.5.0", "github.com/prometheus/prometheus/cmd/prometheus", ("prometheus",), module="prometheus"
+    # Debian's Prometheus is built without the discovery of Kubernetes; all others would take ten minutes to compile.
+    *(
+        GoBuild(
+            name,
+            "3.16.0",
+            f"github.com/prometheus/prometheus/cmd/{name}",
+            (name,),
+            module="prometheus",
+            tags="remove_all_sd,enable_kubernetes_sd",
+        )
+        for name in ("prometheus", "promtool")
     ),
-    GoBuild("promtool", "3.5.0", "github.com/prometheus/prometheus/cmd/promtool", ("promtool",), module="prometheus"),
     GoBuild(
         "prometheus-operator",
         "0.85.0",
@@ -176,7 +184,14 @@ def _compile(build: GoBuild, out: Path) -> None:
     command = ["nice", "go"]
     if build.module:
         # The original name of the main package does not matter: the output is named here.
-        command += ["build", "-o", str(out / build.binaries[0]), f"-ldflags={ldflags}", build.package]
+        command += [
+            "build",
+            "-o",
+            str(out / build.binaries[0]),
+            f"-ldflags={ldflags}",
+            f"-tags={build.tags}",
+            build.package,
+        ]
         _run(command, cwd=HERE / "go" / build.module)
     else:
         command += ["install", f"-ldflags={ldflags}", f"{build.package}@v{build.version}"]

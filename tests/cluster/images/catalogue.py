@@ -63,7 +63,7 @@ _ALL = (
             inputs=(version,),
         )
         for name, version, fill in (
-            ("prometheus", "3.5.0", None),
+            ("prometheus", "3.16.0", None),
             ("alertmanager", "0.25.0", contents.alertmanager),
             ("node-exporter", "1.5.0", None),
             ("prometheus-operator", "0.85.0", None),

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from cluster import dependency_charts, images, tools
 from cluster.strimzi_standin import model
-
-CLUSTER = Path(dependency_charts.__file__).parent
 
 
 def pom(image: str) -> str:
