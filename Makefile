@@ -5,7 +5,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 CLUSTER ?=
 DRY_RUN ?=
-TESTS ?= tests
+# Fast ones first.
+TESTS ?= tests/unit tests/rules tests/chart tests/apiserver tests/e2e
 OUT ?= build/render
 VALUES ?=
 export CLUSTER
