@@ -185,9 +185,9 @@ def _end_containers() -> None:
 def _in_cgroup() -> set[int]:
     pids: set[int] = set()
     for root in _our_cgroups():
-        for file in root.rglob("cgroup.procs"):
+        for folder, _, _ in os.walk(root):  # passes over what vanishes meanwhile
             try:
-                pids |= {int(line) for line in file.read_text().split()}
+                pids |= {int(line) for line in Path(folder, "cgroup.procs").read_text().split()}
             except OSError:
                 continue
     return pids
@@ -211,14 +211,15 @@ def _make_cgroups() -> None:
 
 def _remove_cgroups() -> None:
     for root in _our_cgroups():
-        for folder in sorted((p for p in root.rglob("*") if p.is_dir()), reverse=True):
-            _rmdir(folder)
-        _rmdir(root)
+        for folder, _, _ in os.walk(root, topdown=False):
+            _rmdir(Path(folder))
 
 
 def _rmdir(folder: Path) -> None:
     try:
         folder.rmdir()
+    except FileNotFoundError:
+        return
     except OSError as error:
         print(f"left behind: {folder}: {error}", file=sys.stderr)
 
