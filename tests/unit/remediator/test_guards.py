@@ -11,19 +11,29 @@ from remediator.api.remediation import TargetReference
 from remediator.core.decision import Act, Cancel, Refuse, Wait
 from remediator.core.flinkdeployment import parse
 from remediator.core.planner import decide
-from worlds import NOW, flink_resource, job, policy, sibling, snapshot, target
-
-
-def _in_state(state: str, **status: Any) -> Any:
-    resource = flink_resource()
-    resource["status"] |= {"lifecycleState": state, **status}
-    return parse(resource)
+from remediator.core.snapshot import Checkpoint, Progress
+from worlds import ALERT, NOW, RESTORE, flink_resource, in_state, job, policy, sibling, snapshot, target
 
 
 def _without_label() -> Any:
     resource = flink_resource()
     resource["metadata"]["labels"] = {}
     return parse(resource)
+
+
+def _marked(**metadata: Any) -> Any:
+    resource = flink_resource()
+    resource["metadata"] |= metadata
+    return parse(resource)
+
+
+def _restore(world: Any, **changes: Any) -> dict[str, Any]:
+    return {"policy": policy(actions=RESTORE), "target": world, **changes}
+
+
+_ASKS = in_state("FAILED", error="HA metadata is not available. Manual restore required.")
+_OLD = job(completed=Checkpoint(7, NOW - timedelta(minutes=31)))
+_APPROVAL = policy(guards={"approval": {"required": True, "timeout": "15m"}})
 
 
 def _elsewhere(number: int) -> TargetReference:
@@ -35,7 +45,7 @@ def _storm() -> tuple[Any, ...]:
 
 
 def _spent(count: int, ago: timedelta) -> tuple[Any, ...]:
-    return tuple(sibling(f"s{n}", planned=NOW - ago, finished=NOW - ago) for n in range(count))
+    return tuple(sibling(f"s{n}", actions=(NOW - ago,), finished=NOW - ago) for n in range(count))
 
 
 CASES = [
@@ -47,16 +57,37 @@ CASES = [
     (Reason.STATELESS_UPGRADE_MODE, Refuse, {"target": target(job={"parallelism": 2})}),
     (Reason.AUTOSCALER_ENABLED, Refuse, {"target": target(flinkConfiguration={"job.autoscaler.enabled": "true"})}),
     (Reason.TASK_MANAGER_REPLICAS_SET, Refuse, {"target": target(taskManager={"replicas": 2})}),
-    (Reason.TARGET_NOT_STABLE, Wait, {"target": _in_state("UPGRADING")}),
-    (Reason.TARGET_NOT_STABLE, Wait, {"target": _in_state("STABLE", observedGeneration=2)}),
-    (Reason.TARGET_NOT_STABLE, Wait, {"target": _in_state("", observedGeneration=None)}),
-    (Reason.TARGET_NOT_STABLE, Refuse, {"target": _in_state("FAILED")}),
-    (Reason.TARGET_BUSY, Wait, {"siblings": (sibling(phase=Phase.VERIFYING, planned=NOW, finished=None),)}),
+    (Reason.TARGET_NOT_STABLE, Wait, {"target": in_state("UPGRADING")}),
+    (Reason.TARGET_NOT_STABLE, Wait, {"target": in_state("STABLE", observedGeneration=2)}),
+    (Reason.TARGET_NOT_STABLE, Wait, {"target": in_state("", observedGeneration=None)}),
+    (Reason.TARGET_NOT_STABLE, Refuse, {"target": in_state("FAILED")}),
+    (Reason.TARGET_BUSY, Wait, {"siblings": (sibling(phase=Phase.VERIFYING, actions=(NOW,), finished=None),)}),
     (Reason.ALREADY_AT_MAXIMUM, Refuse, {"target": target(job={"parallelism": 4, "upgradeMode": "savepoint"})}),
     (Reason.COOLDOWN, Wait, {"siblings": _spent(1, timedelta(minutes=14))}),
     (Reason.BUDGET_EXHAUSTED, Refuse, {"siblings": _spent(3, timedelta(minutes=59))}),
     (Reason.BUDGET_EXHAUSTED, Refuse, {"siblings": _spent(7, timedelta(hours=23))}),
     (Reason.STORM, Refuse, {"siblings": _storm()}),
+    (Reason.BUDGET_EXHAUSTED, Refuse, {"progress": Progress(actions=(NOW,) * 3)}),
+    (Reason.ALERT_STALE, Refuse, {"alert": ALERT.model_copy(update={"starts_at": NOW - timedelta(hours=25)})}),
+    (Reason.MANAGED_BY_GITOPS, Refuse, {"target": _marked(annotations={"argocd.argoproj.io/tracking-id": "x"})}),
+    (Reason.MANAGED_BY_GITOPS, Refuse, {"target": _marked(managedFields=[{"manager": "kustomize-controller"}])}),
+    (Reason.TARGET_NOT_STABLE, Wait, {"target": in_state("STABLE", jobStatus={"state": "RESTARTING"})}),
+    (Reason.OPERATOR_RECOVERING, Wait, {"target": in_state("STABLE", jobManagerDeploymentStatus="DEPLOYING")}),
+    (Reason.OPERATOR_RECOVERING, Wait, {"target": in_state("STABLE", jobManagerDeploymentStatus="MISSING")}),
+    (Reason.NO_COMPLETED_CHECKPOINT, Refuse, {"job": job(completed=None)}),
+    (Reason.NO_COMPLETED_CHECKPOINT, Refuse, _restore(target(), job=job(completed=None))),
+    (Reason.CHECKPOINT_TOO_OLD, Refuse, _restore(target(), job=_OLD)),
+    (Reason.JOB_MANAGER_UNREACHABLE, Wait, _restore(target(), job=None)),
+    (Reason.TARGET_NOT_STABLE, Refuse, _restore(in_state("SUSPENDED"))),
+    (Reason.MANUAL_RESTORE_REQUIRED, Refuse, _restore(_ASKS)),
+    (Reason.APPROVAL_REQUIRED, Wait, {"policy": _APPROVAL}),
+    (Reason.APPROVAL_DENIED, Cancel, {"policy": _APPROVAL, "progress": Progress(approval="denied")}),
+    (
+        Reason.APPROVAL_EXPIRED,
+        Cancel,
+        {"policy": _APPROVAL, "progress": Progress(approval_requested=NOW - timedelta(minutes=15))},
+    ),
+    (Reason.POLICY_INVALID, Refuse, {"progress": Progress(step=1)}),
     (Reason.POLICY_INVALID, Refuse, {"policy": policy(verify={"query": "lag{a='{{ labels.absent }}'}"})}),
 ]
 
@@ -80,8 +111,20 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         {"siblings": _spent(2, timedelta(minutes=59))},
         {"siblings": _spent(6, timedelta(hours=23))},
         {"siblings": _storm()[:2]},
-        {"siblings": (sibling(phase=Phase.PENDING, planned=None, finished=None),)},
+        {"siblings": (sibling(phase=Phase.PENDING, actions=(), finished=None),)},
         {"target": target(taskManager={})},
+        {"job": job(completed=None, restored=Checkpoint(3))},
+        {"job": job(completed=None, checkpointing=False)},
+        {"policy": _APPROVAL, "progress": Progress(approval="approved")},
+        {"alert": ALERT.model_copy(update={"starts_at": NOW - timedelta(hours=24)})},
+        {
+            "target": _marked(labels={**flink_resource()["metadata"]["labels"], "helm.toolkit.fluxcd.io/name": "x"}),
+            "policy": policy(guards={"gitOps": "Take"}),
+        },
+        _restore(target()),
+        _restore(in_state("FAILED")),
+        _restore(target(taskManager={"replicas": 2})),
+        _restore(target(), job=job(completed=Checkpoint(7, NOW - timedelta(minutes=30)))),
     ],
 )
 def test_just_inside_the_limit_passes(changes: dict[str, Any]) -> None:
@@ -92,6 +135,23 @@ def test_cooldown_waits_until_it_is_over() -> None:
     decision = decide(snapshot(siblings=_spent(1, timedelta(minutes=10))))
     assert isinstance(decision, Wait)
     assert decision.until == NOW + timedelta(minutes=5)
+
+
+def test_a_restart_by_the_flink_operator_itself_is_waited_for() -> None:
+    resource = flink_resource(flinkConfiguration={"kubernetes.operator.job.restart.failed": "true"})
+    resource["status"] |= {"lifecycleState": "FAILED", "jobStatus": {"jobId": "job-1", "state": "FAILED"}}
+    decision = decide(snapshot(policy=policy(actions=RESTORE), target=parse(resource)))
+    assert isinstance(decision, Wait)
+    assert decision.reason is Reason.OPERATOR_RECOVERING
+
+
+def test_too_few_partitions_are_a_warning() -> None:
+    decision = decide(snapshot(partitions=3))
+    assert isinstance(decision, Act)
+    assert decision.plan.warnings[0].startswith("MorePartitionsNeeded")
+    enough = decide(snapshot(partitions=4))
+    assert isinstance(enough, Act)
+    assert enough.plan.warnings == ()
 
 
 def test_the_operator_1_7_generation_is_found_in_the_reconciled_spec() -> None:
@@ -110,7 +170,7 @@ siblings = st.lists(
         target=st.integers(0, 5).map(_elsewhere),
         phase=st.sampled_from(Phase),
         created=st.integers(0, 2000).map(lambda m: NOW - timedelta(minutes=m)),
-        planned=st.none() | st.integers(0, 2000).map(lambda m: NOW - timedelta(minutes=m)),
+        actions=st.lists(st.integers(0, 2000).map(lambda m: NOW - timedelta(minutes=m)), max_size=3).map(tuple),
         finished=st.none() | st.integers(0, 2000).map(lambda m: NOW - timedelta(minutes=m)),
     ),
     max_size=12,
@@ -128,7 +188,7 @@ def test_the_order_of_siblings_does_not_matter(others: list[Any], random: Any) -
 
 @given(siblings)
 def test_never_beyond_the_budget(others: list[Any]) -> None:
-    same = tuple(sibling(s.name, planned=s.planned, finished=s.finished, phase=s.phase) for s in others)
-    spent = sum(s.planned is not None and s.planned > NOW - timedelta(hours=1) for s in same)
+    same = tuple(sibling(s.name, actions=s.actions, finished=s.finished, phase=s.phase) for s in others)
+    spent = sum(moment > NOW - timedelta(hours=1) for s in same for moment in s.actions)
     if spent >= 3:
         assert not isinstance(decide(snapshot(siblings=same, job=job())), Act)

@@ -7,26 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from remediator.api.names import PLAN_ANNOTATION
-from remediator.api.policy import Scale, Strategy
+from remediator.api.policy import Action, Scale, Strategy
 from remediator.api.reasons import Reason
-from remediator.api.remediation import Plan
+from remediator.api.remediation import Method, Plan
 from remediator.core.decision import Refuse
 from remediator.core.flinkdeployment import OVERRIDES_KEY, format_overrides, parse, parse_overrides
-from remediator.core.scale import current_parallelism, desired_parallelism, inverse_id, plan_scale
+from remediator.core.patch import inverse_id
+from remediator.core.scale import current_parallelism, desired_parallelism, plan_scale
 from worlds import apply_json_patch, flink_resource, job, target
 
 REDEPLOY = {"flinkConfiguration": {}}
 
 
-def plan(resource: dict[str, Any], scale: Scale | None = None, at: Any = None) -> Plan:
-    made = plan_scale(scale or Scale(factor=2, max=4), parse(resource), at or job(), "plan-1")
+def action(**scale: Any) -> Action:
+    return Action(type="Scale", scale=Scale(**{"factor": 2, "max": 4, **scale}))
+
+
+def plan(resource: dict[str, Any], at: Any = None, **scale: Any) -> Plan:
+    made = plan_scale(action(**scale), parse(resource), at or job(), "plan-1")
     assert isinstance(made, Plan)
     return made
 
 
 def test_auto_rescales_in_place_where_that_is_safe() -> None:
     made = plan(flink_resource())
-    assert made.strategy is Strategy.IN_PLACE
+    assert made.method is Method.IN_PLACE
     assert (made.parallelism_before, made.parallelism_after) == (2, 4)
     assert made.vertices == ("aa", "bb")
     assert made.left_alone == ("sink",)
@@ -53,18 +58,18 @@ def test_auto_rescales_in_place_where_that_is_safe() -> None:
 )
 def test_auto_redeploys_otherwise(spec: dict[str, Any]) -> None:
     made = plan(flink_resource(**spec))
-    assert made.strategy is Strategy.REDEPLOY
+    assert made.method is Method.REDEPLOY
     assert apply_json_patch(flink_resource(**spec), made.patch)["spec"]["job"]["parallelism"] == 4
 
 
 def test_without_a_job_manager_auto_redeploys() -> None:
-    made = plan_scale(Scale(factor=2, max=4), target(), None, "p")
+    made = plan_scale(action(), target(), None, "p")
     assert isinstance(made, Plan)
-    assert made.strategy is Strategy.REDEPLOY
+    assert made.method is Method.REDEPLOY
 
 
 def test_in_place_is_refused_where_it_is_not_possible() -> None:
-    refused = plan_scale(Scale(factor=2, max=4, strategy=Strategy.IN_PLACE), target(**REDEPLOY), job(), "p")
+    refused = plan_scale(action(strategy=Strategy.IN_PLACE), target(**REDEPLOY), job(), "p")
     assert isinstance(refused, Refuse)
     assert refused.reason is Reason.IN_PLACE_NOT_POSSIBLE
 
@@ -72,21 +77,29 @@ def test_in_place_is_refused_where_it_is_not_possible() -> None:
 def test_a_vertex_that_cannot_go_that_far_refuses() -> None:
     at = job()
     at = replace(at, vertices=(replace(at.vertices[0], max_parallelism=3), *at.vertices[1:]))
-    refused = plan_scale(Scale(factor=2, max=4), target(), at, "p")
+    refused = plan_scale(action(), target(), at, "p")
     assert isinstance(refused, Refuse)
     assert refused.reason is Reason.MAX_PARALLELISM_EXCEEDED
     assert "source (3)" in refused.message
 
 
+def test_the_configured_maximum_is_known_without_a_job_manager() -> None:
+    limited = target(flinkConfiguration={"pipeline.max-parallelism": 3})
+    refused = plan_scale(action(), limited, None, "p")
+    assert isinstance(refused, Refuse)
+    assert refused.reason is Reason.MAX_PARALLELISM_EXCEEDED
+    assert "pipeline.max-parallelism (3)" in refused.message
+
+
 def test_a_nested_configuration_is_understood() -> None:
     resource = flink_resource(flinkConfiguration={"jobmanager": {"scheduler": "adaptive"}})
-    assert plan(resource).strategy is Strategy.IN_PLACE
+    assert plan(resource).method is Method.IN_PLACE
 
 
 def test_a_redeploy_takes_existing_overrides_along() -> None:
     resource = flink_resource(flinkConfiguration={OVERRIDES_KEY: "aa:3,bb:3"})
     made = plan(resource, at=job(3))
-    assert made.strategy is Strategy.REDEPLOY
+    assert made.method is Method.REDEPLOY
     patched = apply_json_patch(resource, made.patch)
     assert patched["spec"]["flinkConfiguration"][OVERRIDES_KEY] == "aa:4,bb:4"
     assert current_parallelism(parse(apply_json_patch(patched, made.inverse))) == 3
@@ -128,8 +141,7 @@ def test_inverse_after_patch_brings_the_parallelism_back(
     resource = flink_resource(
         job={"parallelism": current, "upgradeMode": "last-state"}, flinkConfiguration=configuration
     )
-    scale = Scale(factor=factor, max=maximum)
-    made = plan(resource, scale, at=job(current))
+    made = plan(resource, at=job(current), factor=factor, max=maximum)
     patched = apply_json_patch(resource, made.patch)
     assert current_parallelism(parse(patched)) == made.parallelism_after
     back = apply_json_patch(patched, made.inverse)

@@ -5,15 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from remediator.api.policy import Scale
+from remediator.api.policy import Action, Scale
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan, Times
 from remediator.core.flinkdeployment import FlinkDeployment, parse
 from remediator.core.scale import plan_scale
+from remediator.core.snapshot import Checkpoint
 from remediator.core.verification import Ineffective, NotYet, Observation, Overridden, Verified, judge, measure
 from worlds import NOW, apply_json_patch, flink_resource, job, policy
 
-made = plan_scale(Scale(factor=2, max=4), parse(flink_resource()), job(), "plan-1")
+SCALE = Action(type="Scale", scale=Scale(factor=2, max=4))
+made = plan_scale(SCALE, parse(flink_resource()), job(), "plan-1")
 assert isinstance(made, Plan)
 PLAN: Plan = made
 PATCHED = Times(planned=NOW, patched=NOW)
@@ -27,7 +29,7 @@ def patched_target(**status: Any) -> FlinkDeployment:
 
 def seen(after: timedelta = timedelta(minutes=1), **changes: Any) -> Observation:
     now = NOW + after
-    at_four = job(4, completed_at=NOW + timedelta(seconds=40))
+    at_four = job(4, completed=Checkpoint(9, NOW + timedelta(seconds=40)))
     return replace(Observation(now, patched_target(), at_four, True, 5.0), **changes)
 
 
@@ -64,8 +66,8 @@ def test_without_a_query_running_as_planned_is_enough() -> None:
         (Reason.WAITING_FOR_JOB, {"job": None}),
         (Reason.WAITING_FOR_JOB, {"job": job(4, state="RESTARTING")}),
         (Reason.WAITING_FOR_PARALLELISM, {"job": job(2)}),
-        (Reason.WAITING_FOR_CHECKPOINT, {"job": job(4, completed_at=NOW)}),
-        (Reason.WAITING_FOR_CHECKPOINT, {"job": job(4, completed_at=None)}),
+        (Reason.WAITING_FOR_CHECKPOINT, {"job": job(4, completed=Checkpoint(9, NOW))}),
+        (Reason.WAITING_FOR_CHECKPOINT, {"job": job(4, completed=None)}),
     ],
 )
 def test_it_waits_for_what_is_missing_and_no_longer_than_the_timeout(reason: Reason, changes: dict[str, Any]) -> None:
@@ -77,7 +79,7 @@ def test_it_waits_for_what_is_missing_and_no_longer_than_the_timeout(reason: Rea
 
 
 def test_a_job_without_checkpoints_is_not_waited_for() -> None:
-    verdict = judge(policy(), PLAN, PATCHED, seen(job=job(4, completed_at=None, checkpointing=False)))
+    verdict = judge(policy(), PLAN, PATCHED, seen(job=job(4, completed=None, checkpointing=False)))
     assert verdict.times.running is not None
 
 

@@ -9,7 +9,7 @@ from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase
 from remediator.api.remediation import AlertReference, TargetReference
 from remediator.core.flinkdeployment import FlinkDeployment, parse
-from remediator.core.snapshot import Job, Sibling, Snapshot, Vertex
+from remediator.core.snapshot import Checkpoint, Job, Sibling, Snapshot, Vertex
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 TARGET = TargetReference(namespace="streaming", name="ml-recommender", uid="target-uid")
@@ -61,6 +61,16 @@ def flink_resource(**spec: Any) -> dict[str, Any]:
     }
 
 
+RESTORE = ({"type": "Restore", "restore": {"maxCheckpointAge": "30m"}},)
+
+
+def in_state(lifecycle: str, **status: Any) -> FlinkDeployment:
+    """The same in a lifecycle state, with further fields of its status."""
+    resource = flink_resource()
+    resource["status"] |= {"lifecycleState": lifecycle, **status}
+    return parse(resource)
+
+
 def target(**spec: Any) -> FlinkDeployment:
     """The same, read."""
     return parse(flink_resource(**spec))
@@ -73,13 +83,14 @@ def job(parallelism: int = 2, **changes: Any) -> Job:
         Vertex("bb", "features", parallelism, 128),
         Vertex("cc", "sink", 1, 128),
     )
-    return replace(Job("job-1", "RUNNING", vertices, 7, NOW - timedelta(seconds=5)), **changes)
+    completed = Checkpoint(7, NOW - timedelta(seconds=5), "file:/checkpoints/chk-7")
+    return replace(Job("job-1", "RUNNING", vertices, completed), **changes)
 
 
 def sibling(name: str = "other", **changes: Any) -> Sibling:
     """A remediation of the same target that ended well a day ago."""
     day_ago = NOW - timedelta(days=1, hours=1)
-    return replace(Sibling(name, TARGET, Phase.SUCCEEDED, day_ago, day_ago, day_ago), **changes)
+    return replace(Sibling(name, TARGET, Phase.SUCCEEDED, day_ago, (day_ago,), day_ago), **changes)
 
 
 def snapshot(**changes: Any) -> Snapshot:

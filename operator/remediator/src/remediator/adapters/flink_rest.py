@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from remediator.core.snapshot import Job, Vertex
+from remediator.core.snapshot import Checkpoint, Job, Vertex
 
 
 class FlinkRest:
@@ -38,15 +38,26 @@ class FlinkRest:
 
 def to_job(details: dict[str, Any], checkpoints: dict[str, Any] | None) -> Job:
     """Read the answers of ``/jobs/ID`` and ``/jobs/ID/checkpoints`` (None: 404, the job takes none)."""
-    completed = ((checkpoints or {}).get("latest") or {}).get("completed") or {}
-    moment = completed.get("latest_ack_timestamp")
+    latest = (checkpoints or {}).get("latest") or {}
     return Job(
         id=details["jid"],
         state=details["state"],
         vertices=tuple(
             Vertex(v["id"], v["name"], v["parallelism"], v["maxParallelism"], v["status"]) for v in details["vertices"]
         ),
-        completed_checkpoint=completed.get("id"),
-        completed_at=datetime.fromtimestamp(moment / 1000, UTC) if moment else None,
+        completed=_checkpoint(latest.get("completed"), "latest_ack_timestamp"),
+        savepoint=_checkpoint(latest.get("savepoint"), "latest_ack_timestamp"),
+        restored=_checkpoint(latest.get("restored"), "restore_timestamp"),
         checkpointing=checkpoints is not None,
+    )
+
+
+def _checkpoint(found: dict[str, Any] | None, moment_field: str) -> Checkpoint | None:
+    if not found:
+        return None
+    moment, path = found.get(moment_field), found.get("external_path") or ""
+    return Checkpoint(
+        id=found["id"],
+        at=datetime.fromtimestamp(moment / 1000, UTC) if moment else None,
+        path="" if path.startswith("<") else path,  # "<checkpoint-not-externally-addressable>"
     )

@@ -80,8 +80,12 @@ def _policy_schema() -> Schema:
     spec["properties"]["target"]["x-kubernetes-validations"] = [
         _rule(_EXACTLY_ONE_NAME, "give exactly one of name, nameLabel and consumerGroupLabel")
     ]
-    scale = spec["properties"]["actions"]["items"]["properties"]["scale"]
-    scale["x-kubernetes-validations"] = [
+    action = spec["properties"]["actions"]["items"]
+    action["x-kubernetes-validations"] = [
+        _rule("(self.type == 'Scale') == has(self.scale)", "scale is required for type Scale, and for no other"),
+        _rule("!has(self.restore) || self.type == 'Restore'", "restore is for type Restore only"),
+    ]
+    action["properties"]["scale"]["x-kubernetes-validations"] = [
         _rule("has(self.max) != has(self.parallelism)", "give either max (with factor) or parallelism")
     ]
     return {"type": "object", "required": ["spec"], "properties": {"spec": spec}}

@@ -18,6 +18,9 @@ PLAN_ANNOTATION: Final = f"{GROUP}/plan"
 RESOLVED_ANNOTATION: Final = f"{GROUP}/resolved-at"
 """Annotation of a FlinkRemediation: when Alertmanager said that its alert is resolved."""
 
+APPROVAL_ANNOTATION: Final = f"{GROUP}/approval"
+"""Annotation of a FlinkRemediation: approved or denied, set by a person."""
+
 TARGET_LABEL: Final = f"{GROUP}/target"
 """Label of a FlinkRemediation: hash of its target, so that siblings are found by a selector."""
 

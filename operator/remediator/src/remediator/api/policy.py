@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -89,15 +89,44 @@ class Scale(Model):
         return self
 
 
+class Restore(Model):
+    """Start the job again from its latest checkpoint, which Flink's operator picks (upgrade mode last-state)."""
+
+    max_checkpoint_age: Duration = timedelta(minutes=30)
+    """Refuse when the latest completed checkpoint is older: more would be read again than the user expects."""
+    allow_savepoint_redeploy: bool = False
+    """Allow a redeploy from the checkpoint's path when Flink's operator says that it needs a manual restore. It drops
+    the high availability metadata first, and Flink's operator (1.8 or newer) cannot roll it back."""
+
+
+class ActionType(StrEnum):
+    """What is done."""
+
+    SCALE = "Scale"
+    RESTORE = "Restore"
+    RESTART = "Restart"
+
+
 class Action(Model):
     """One rung of the ladder."""
 
-    type: Literal["Scale"]
-    """What is done."""
-    scale: Scale
-    """How far a Scale goes."""
+    type: ActionType
+    """Scale: raise the parallelism. Restore: start again from the latest checkpoint. Restart: start again by the
+    deployment's own upgrade mode."""
+    scale: Scale | None = None
+    """How far a Scale goes; required for it, and for nothing else."""
+    restore: Restore | None = None
+    """Limits of a Restore; for nothing else."""
     timeout: Duration = timedelta(minutes=10)
     """How long the job may take until it runs as planned, before the action counts as ineffective."""
+
+    @model_validator(mode="after")
+    def _parameters_fit(self) -> "Action":
+        if (self.type is ActionType.SCALE) != (self.scale is not None):
+            raise ValueError("scale is required for type Scale, and for no other")
+        if self.restore is not None and self.type is not ActionType.RESTORE:
+            raise ValueError("restore is for type Restore only")
+        return self
 
 
 class Verify(Model):
@@ -130,6 +159,23 @@ class Storm(Model):
     """Length of the period."""
 
 
+class Approval(Model):
+    """Whether a person has to agree before anything is done."""
+
+    required: bool = False
+    """Wait for kubectl annotate flinkremediation NAME remediation.streaming-monitoring.dev/approval=approved (or
+    denied)."""
+    timeout: Duration = timedelta(minutes=15)
+    """How long to wait; without an answer nothing is done."""
+
+
+class GitOps(StrEnum):
+    """What to do about a FlinkDeployment that Argo CD or Flux keeps as it is in Git."""
+
+    REFUSE = "Refuse"
+    TAKE = "Take"
+
+
 class Guards(Model):
     """When a policy holds back."""
 
@@ -142,8 +188,25 @@ class Guards(Model):
     """Limits on the number of actions on one target."""
     storm: Storm | None = Storm(max_targets=3, per=timedelta(minutes=10))
     """Limit on the number of targets in trouble at once."""
+    approval: Approval = Approval()
+    """Whether a person has to agree."""
+    git_ops: GitOps = GitOps.REFUSE
+    """Refuse what Argo CD or Flux manages, because they would take a change back; or Take it, where they are
+    configured to ignore the fields (see docs/remediation-policy.md)."""
+    max_alert_age: Duration = timedelta(hours=24)
+    """An alert that began longer ago is not acted on: what would have helped then may not fit any more."""
     pause_requests: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(max_length=32)] = ()
     """Reasons to pause, by name; while any is listed nothing new is started."""
+
+
+class RevertAfter(Model):
+    """Scale back when the pressure is gone."""
+
+    quiet_for: Duration = timedelta(minutes=30)
+    """How long the query must have held."""
+    query: Annotated[str, Field(min_length=1, max_length=4096)]
+    """PromQL that returns at least one series while the smaller parallelism would do; with the same expressions as
+    verify.query."""
 
 
 class Revert(Model):
@@ -151,6 +214,8 @@ class Revert(Model):
 
     on_ineffective: bool = True
     """Apply the inverse patch when the action did not help."""
+    after: RevertAfter | None = None
+    """Take a scale that helped back after a quiet period; never by default."""
 
 
 class PolicySpec(Model):
@@ -164,11 +229,15 @@ class PolicySpec(Model):
     """Which alerts this policy answers; all conditions must hold."""
     target: TargetSelector
     """Which FlinkDeployment an alert is about."""
-    actions: Annotated[tuple[Action, ...], Field(min_length=1, max_length=1)]
-    """What is done."""
+    actions: Annotated[tuple[Action, ...], Field(min_length=1, max_length=8)]
+    """The ladder: the next rung is tried when the one before proved ineffective."""
     verify: Verify = Verify()
     """How success is told."""
     guards: Guards = Guards()
     """When to hold back."""
     revert: Revert = Revert()
     """When to take a change back."""
+    history_limit: Annotated[int, Field(ge=1, le=1000)] = 20
+    """FlinkRemediations kept for each target, however old."""
+    ttl: Duration = timedelta(days=7)
+    """What is beyond the history limit is deleted so long after its end."""

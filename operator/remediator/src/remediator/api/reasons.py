@@ -7,6 +7,7 @@ class Phase(StrEnum):
     """Where a remediation stands."""
 
     PENDING = "Pending"
+    AWAITING_APPROVAL = "AwaitingApproval"
     EXECUTING = "Executing"
     VERIFYING = "Verifying"
     SUCCEEDED = "Succeeded"
@@ -20,19 +21,7 @@ class Phase(StrEnum):
     @property
     def terminal(self) -> bool:
         """Whether nothing more will happen."""
-        return self not in (Phase.PENDING, Phase.EXECUTING, Phase.VERIFYING)
-
-    @property
-    def acted(self) -> bool:
-        """Whether the target has, or may have, been changed."""
-        return self in (
-            Phase.EXECUTING,
-            Phase.VERIFYING,
-            Phase.SUCCEEDED,
-            Phase.INEFFECTIVE,
-            Phase.FAILED,
-            Phase.OVERRIDDEN,
-        )
+        return self not in (Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.EXECUTING, Phase.VERIFYING)
 
 
 class Reason(StrEnum):
@@ -42,6 +31,7 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     POLICY_NOT_FOUND = "PolicyNotFound"
     POLICY_INVALID = "PolicyInvalid"
+    ALERT_STALE = "AlertStale"
     NOT_OPTED_IN = "NotOptedIn"
     TARGET_NOT_FOUND = "TargetNotFound"
     TARGET_REPLACED = "TargetReplaced"
@@ -50,13 +40,21 @@ class Reason(StrEnum):
     TASK_MANAGER_REPLICAS_SET = "TaskManagerReplicasSet"
     TARGET_NOT_STABLE = "TargetNotStable"
     TARGET_BUSY = "TargetBusy"
+    OPERATOR_RECOVERING = "OperatorRecovering"
+    MANAGED_BY_GITOPS = "ManagedByGitOps"
     ALREADY_AT_MAXIMUM = "AlreadyAtMaximum"
     MAX_PARALLELISM_EXCEEDED = "MaxParallelismExceeded"
     IN_PLACE_NOT_POSSIBLE = "InPlaceNotPossible"
     JOB_MANAGER_UNREACHABLE = "JobManagerUnreachable"
+    NO_COMPLETED_CHECKPOINT = "NoCompletedCheckpoint"
+    CHECKPOINT_TOO_OLD = "CheckpointTooOld"
+    MANUAL_RESTORE_REQUIRED = "ManualRestoreRequired"
     COOLDOWN = "Cooldown"
     BUDGET_EXHAUSTED = "BudgetExhausted"
     STORM = "Storm"
+    APPROVAL_REQUIRED = "ApprovalRequired"
+    APPROVAL_DENIED = "ApprovalDenied"
+    APPROVAL_EXPIRED = "ApprovalExpired"
     # It goes on.
     PLANNED = "Planned"
     PATCHED = "Patched"
@@ -66,13 +64,21 @@ class Reason(StrEnum):
     WAITING_FOR_CHECKPOINT = "WaitingForCheckpoint"
     WAITING_FOR_QUERY = "WaitingForQuery"
     REVERTING = "Reverting"
+    NEXT_ACTION = "NextAction"
     # It ends.
     VERIFIED = "Verified"
     VERIFICATION_TIMEOUT = "VerificationTimeout"
     REVERTED = "Reverted"
     PATCH_REJECTED = "PatchRejected"
+    PATCH_NOT_KEPT = "PatchNotKept"
+    STARTED_WITHOUT_STATE = "StartedWithoutState"
     CHANGED_BY_OTHERS = "ChangedByOthers"
     TARGET_DELETED = "TargetDeleted"
     ROLLED_BACK = "RolledBack"
     ALERT_RESOLVED = "AlertResolved"
     OBSERVE_MODE = "ObserveMode"
+    # Warnings: they stop nothing.
+    MORE_PARTITIONS_NEEDED = "MorePartitionsNeeded"
+    # After success.
+    SCALING_BACK = "ScalingBack"
+    SCALED_BACK = "ScaledBack"

@@ -1,16 +1,19 @@
 """FlinkRemediation: one answer to one occurrence of one alert on one FlinkDeployment, and its record."""
 
+from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from remediator.api.base import JsonText, Model, PreciseTime, Time
-from remediator.api.policy import Strategy
+from remediator.api.base import Duration, JsonText, Model, PreciseTime, Time
+from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase
 
 Name = Annotated[str, Field(max_length=253)]
 LabelSet = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 TIMELINE_LIMIT = 20
+ATTEMPTS_LIMIT = 16
 
 
 class PolicyReference(Model):
@@ -65,29 +68,67 @@ class RemediationSpec(Model):
     """Why."""
 
 
+class Method(StrEnum):
+    """How a plan is carried out."""
+
+    IN_PLACE = "InPlace"
+    """Vertex overrides: the running job is rescaled, the JobManager stays."""
+    REDEPLOY = "Redeploy"
+    """Flink's operator stops the job and starts it from its state."""
+    LAST_STATE = "LastState"
+    """The same, from the latest checkpoint."""
+    SAVEPOINT_REDEPLOY = "SavepointRedeploy"
+    """A new start from an explicit path; the last resort."""
+
+
 class Plan(Model):
     """What is going to be done; written before it is done."""
 
     id: Annotated[str, Field(max_length=64)]
     """Identity of the plan; the patch writes it into the target's annotations."""
-    action: Literal["Scale"]
+    action: ActionType
     """Type of the action."""
-    strategy: Strategy
+    method: Method
     """How it is carried out."""
+    timeout: Duration = timedelta(minutes=10)
+    """How long the job may take until it runs as planned."""
     parallelism_before: int
     """Parallelism of the job when the plan was made."""
     parallelism_after: int
     """Parallelism asked for."""
     vertices: Annotated[tuple[str, ...], Field(max_length=1024)] = ()
     """Ids of the job's vertices that are to run at the new parallelism."""
+    checkpoint: int | None = None
+    """Id of the checkpoint that a Restore is expected to start from, or a later one."""
+    nonce: int | None = None
+    """The restartNonce or savepointRedeployNonce that the patch sets."""
     left_alone: Annotated[tuple[str, ...], Field(max_length=1024)] = ()
     """Names of the vertices that have a parallelism of their own and keep it."""
+    warnings: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=8)] = ()
+    """What stands against the plan without stopping it, each with its reason constant."""
     observed_generation: int
     """Generation of the target that the plan was made for."""
     patch: JsonText
     """JSON patch (RFC 6902) as text."""
-    inverse: JsonText
-    """JSON patch that takes it back."""
+    inverse: JsonText = ""
+    """JSON patch that takes it back; empty where there is nothing to take back."""
+
+
+class Attempt(Model):
+    """An action that was begun; budgets are counted from these."""
+
+    step: Annotated[int, Field(ge=0, le=64)]
+    """Rung of the ladder, from 0."""
+    action: Annotated[str, Field(max_length=128)]
+    """The action in short."""
+    planned: PreciseTime
+    """When its plan was written."""
+    ended: PreciseTime | None = None
+    """When it was known what came of it."""
+    reason: Annotated[str, Field(max_length=64)] = ""
+    """What came of it, as a constant."""
+    message: Annotated[str, Field(max_length=512)] = ""
+    """What came of it, for people."""
 
 
 class Measurement(Model):
@@ -96,7 +137,9 @@ class Measurement(Model):
     parallelism: int | None = None
     """Parallelism of the planned vertices, by JobManager REST."""
     checkpoint: int | None = None
-    """Id of the latest completed checkpoint."""
+    """Id of the latest checkpoint that the job could start from."""
+    checkpoint_path: Annotated[str, Field(max_length=2048)] = ""
+    """Where it is stored; empty where JobManager REST names no place."""
     query_value: float | None = None
     """Value of the first series that the policy's query returned."""
 
@@ -142,8 +185,12 @@ class Times(Model):
     """The policy's query has held since."""
     reverting: PreciseTime | None = None
     """It was decided to take the change back."""
+    approval_requested: PreciseTime | None = None
+    """A person was asked to agree."""
     finished: PreciseTime | None = None
     """The remediation ended."""
+    scaled_back: PreciseTime | None = None
+    """A scale that had helped was taken back after a quiet period."""
 
 
 class RemediationStatus(Model):
@@ -159,8 +206,12 @@ class RemediationStatus(Model):
     """Why, for people: what was seen and what to do about it."""
     action: Annotated[str, Field(max_length=128)] = ""
     """The action in short, such as Scale 2 to 4."""
+    step: Annotated[int, Field(ge=0, le=64)] = 0
+    """Rung of the policy's ladder, from 0."""
     plan: Plan | None = None
     """What is being done."""
+    attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS_LIMIT)] = ()
+    """Actions begun, the latest last."""
     before: Measurement | None = None
     """The job before the patch."""
     after: Measurement | None = None

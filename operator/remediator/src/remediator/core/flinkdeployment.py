@@ -9,6 +9,18 @@ from remediator.api.names import CONSUMER_GROUPS_ANNOTATION, ENABLED_LABEL
 
 OVERRIDES_KEY = "pipeline.jobvertex-parallelism-overrides"
 
+# How Flink's operator words UpgradeFailureException (AbstractJobReconciler, ApplicationReconciler).
+_MANUAL_RESTORE_SIGNS = ("Manual restore required", "manual restore required", "HA metadata is not available")
+
+
+@dataclass(frozen=True)
+class Manager:
+    """Somebody who wrote to the resource, as the API server's managedFields tell."""
+
+    name: str
+    time: str
+    """When it last wrote, RFC 3339 in UTC: comparable as text."""
+
 
 @dataclass(frozen=True)
 class FlinkDeployment:
@@ -25,14 +37,19 @@ class FlinkDeployment:
     flink_version: str
     upgrade_mode: str
     parallelism: int
+    restart_nonce: int | None
+    savepoint_redeploy_nonce: int | None
+    savepoint_path: str
     task_manager_replicas: int | None
     raw_configuration: Mapping[str, Any]
     configuration: Mapping[str, str]
     lifecycle_state: str
     reconciliation_state: str
+    job_manager_state: str
     job_state: str
     job_id: str
     error: str
+    managers: tuple[Manager, ...]
 
     @property
     def opted_in(self) -> bool:
@@ -52,8 +69,29 @@ class FlinkDeployment:
     @property
     def autoscaled(self) -> bool:
         """Whether Flink's own autoscaler decides on the parallelism."""
-        keys = ("job.autoscaler.enabled", "kubernetes.operator.job.autoscaler.enabled")
-        return any(self.configuration.get(key, "").lower() == "true" for key in keys)
+        return self._switched_on("job.autoscaler.enabled") or self._switched_on(
+            "kubernetes.operator.job.autoscaler.enabled"
+        )
+
+    @property
+    def asks_for_manual_restore(self) -> bool:
+        """Whether Flink's operator has said that it cannot restore the job by itself."""
+        return any(sign in self.error for sign in _MANUAL_RESTORE_SIGNS)
+
+    @property
+    def operator_recovers(self) -> bool:
+        """Whether Flink's operator is bringing the job back by means of its own."""
+        if self.asks_for_manual_restore:
+            return False
+        if self.job_state == "FAILED" and self._switched_on("kubernetes.operator.job.restart.failed"):
+            return True
+        recovery = self.configuration.get("kubernetes.operator.jm-deployment-recovery.enabled", "true")
+        return self.job_manager_state in ("DEPLOYING", "DEPLOYED_NOT_READY") or (
+            self.job_manager_state == "MISSING" and recovery.lower() == "true"
+        )
+
+    def _switched_on(self, key: str) -> bool:
+        return self.configuration.get(key, "").lower() == "true"
 
     @property
     def caught_up(self) -> bool:
@@ -81,14 +119,23 @@ def parse(resource: Mapping[str, Any]) -> FlinkDeployment:
         flink_version=spec.get("flinkVersion") or "",
         upgrade_mode=job.get("upgradeMode") or "stateless",
         parallelism=job.get("parallelism") or 1,
+        restart_nonce=spec.get("restartNonce"),
+        savepoint_redeploy_nonce=job.get("savepointRedeployNonce"),
+        savepoint_path=job.get("initialSavepointPath") or "",
         task_manager_replicas=task_manager.get("replicas"),
         raw_configuration=raw_configuration,
         configuration=flatten(raw_configuration),
         lifecycle_state=status.get("lifecycleState") or "",
         reconciliation_state=reconciliation.get("state") or "",
+        job_manager_state=status.get("jobManagerDeploymentStatus") or "",
         job_state=job_status.get("state") or "",
         job_id=job_status.get("jobId") or "",
         error=status.get("error") or "",
+        managers=tuple(
+            Manager(entry.get("manager") or "", entry.get("time") or "")
+            for entry in metadata.get("managedFields") or ()
+            if not entry.get("subresource")
+        ),
     )
 
 

@@ -3,8 +3,17 @@
 from datetime import datetime
 from typing import Any
 
+from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase, Reason
-from remediator.api.remediation import TIMELINE_LIMIT, Condition, Plan, RemediationStatus, TimelineEntry
+from remediator.api.remediation import (
+    ATTEMPTS_LIMIT,
+    TIMELINE_LIMIT,
+    Attempt,
+    Condition,
+    Plan,
+    RemediationStatus,
+    TimelineEntry,
+)
 
 
 def advance(
@@ -31,7 +40,27 @@ def advance(
 
 def describe(plan: Plan) -> str:
     """Say in a few words what a plan does, for the column ACTION."""
-    return f"{plan.action} {plan.parallelism_before} to {plan.parallelism_after}"
+    match plan.action:
+        case ActionType.SCALE:
+            return f"Scale {plan.parallelism_before} to {plan.parallelism_after}"
+        case ActionType.RESTORE if plan.checkpoint is not None:
+            return f"Restore checkpoint {plan.checkpoint}"
+        case action:
+            return str(action)
+
+
+def begin_attempt(status: RemediationStatus, now: datetime, plan: Plan) -> tuple[Attempt, ...]:
+    """Return the attempts with a new one for this plan."""
+    attempt = Attempt(step=status.step, action=describe(plan), planned=now)
+    return (*status.attempts, attempt)[-ATTEMPTS_LIMIT:]
+
+
+def end_attempt(status: RemediationStatus, now: datetime, reason: Reason, message: str) -> tuple[Attempt, ...]:
+    """Return the attempts with the latest one ended; one that has ended stays as it is."""
+    if not status.attempts or status.attempts[-1].ended is not None:
+        return status.attempts
+    ended = status.attempts[-1].model_copy(update={"ended": now, "reason": str(reason), "message": message[:512]})
+    return (*status.attempts[:-1], ended)
 
 
 def _condition(kind: str, holds: bool, now: datetime, reason: Reason, message: str) -> Condition:

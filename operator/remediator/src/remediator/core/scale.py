@@ -1,32 +1,17 @@
-"""Plans a change of a job's parallelism as one JSON patch and its inverse."""
+"""Plans a change of a job's parallelism."""
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from remediator.api.names import PLAN_ANNOTATION
-from remediator.api.policy import Scale, Strategy
+from remediator.api.policy import Action, ActionType, Scale, Strategy
 from remediator.api.reasons import Reason
-from remediator.api.remediation import Plan
+from remediator.api.remediation import Method, Plan
 from remediator.core.decision import Refuse
 from remediator.core.flinkdeployment import OVERRIDES_KEY, FlinkDeployment, format_overrides
+from remediator.core.patch import Change, configuration_change, inverse, patch, pointer
 from remediator.core.snapshot import Job, Vertex
 
 IN_PLACE_FLINK_VERSIONS = frozenset({"v1_18", "v1_19", "v1_20"})
-
-Operation = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Change:
-    """A value of the target's spec, before and after, at a place of the resource."""
-
-    test: tuple[str, Any]
-    apply: Operation
-    undo: tuple[str, Any]
-    """Path and value that take it back; an override is undone by its old value, never by removing the key."""
+_MAX_PARALLELISM_KEYS = ("pipeline.max-parallelism", "parallelism.max")
 
 
 def current_parallelism(target: FlinkDeployment) -> int:
@@ -59,12 +44,14 @@ def why_not_in_place(target: FlinkDeployment) -> str:
     return ""
 
 
-def plan_scale(scale: Scale, target: FlinkDeployment, job: Job | None, plan_id: str) -> Plan | Refuse:
+def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id: str) -> Plan | Refuse:
     """Plan to bring the target from its current to the desired parallelism.
 
     The vertices that run at the job's parallelism follow it; those with one of their own are left alone. Without a
     JobManager that answers, only Redeploy is possible, and all vertices count.
     """
+    scale = action.scale
+    assert scale is not None  # the model says so
     before = current_parallelism(target)
     after = desired_parallelism(scale, before)
     obstacle = why_not_in_place(target) or ("" if job else "the JobManager does not answer")
@@ -73,94 +60,52 @@ def plan_scale(scale: Scale, target: FlinkDeployment, job: Job | None, plan_id: 
     in_place = scale.strategy is not Strategy.REDEPLOY and not obstacle
 
     vertices = job.vertices if job else ()
-    following = tuple(v for v in vertices if _follows(v, target, before))
-    too_small = [v for v in following if v.max_parallelism < after]
+    following = tuple(v for v in vertices if target.overrides.get(v.id, v.parallelism) == before)
+    too_small = _too_small(target, following, after)
     if too_small:
-        names = ", ".join(f"{v.name} ({v.max_parallelism})" for v in too_small)
         return Refuse(
             Reason.MAX_PARALLELISM_EXCEEDED,
-            f"The maximum parallelism of {names} is below {after}; it cannot change.",
+            f"The maximum parallelism of {too_small} is below {after}; it cannot change.",
         )
     if in_place and not following:
         return Refuse(Reason.IN_PLACE_NOT_POSSIBLE, f"No vertex runs at the job's parallelism {before}.")
 
     if in_place:
-        changes = [_override(target, {v.id: after for v in following}, {v.id: before for v in following})]
+        changes = [_override(target, dict.fromkeys((v.id for v in following), after), before)]
     else:
-        changes = [_parallelism(target, after)]
+        changes = [Change(pointer("spec", "job", "parallelism"), target.parallelism, after)]
         if target.overrides:  # they would win over the new parallelism
-            changes.append(_override(target, dict.fromkeys(target.overrides, after), target.overrides))
+            changes.append(_override(target, dict.fromkeys(target.overrides, after), before))
     return Plan(
         id=plan_id,
-        action="Scale",
-        strategy=Strategy.IN_PLACE if in_place else Strategy.REDEPLOY,
+        action=ActionType.SCALE,
+        method=Method.IN_PLACE if in_place else Method.REDEPLOY,
+        timeout=action.timeout,
         parallelism_before=before,
         parallelism_after=after,
         vertices=tuple(v.id for v in following),
         left_alone=tuple(v.name for v in vertices if v not in following),
         observed_generation=target.generation,
-        patch=json.dumps(_patch(changes, target, plan_id)),
-        inverse=json.dumps(_inverse(changes, plan_id)),
+        patch=patch(changes, target, plan_id),
+        inverse=inverse(changes, plan_id),
     )
 
 
-def inverse_id(plan_id: str) -> str:
-    """Return the id that the inverse patch of a plan leaves in the target's annotations."""
-    return f"{plan_id}-inverse"
+def _too_small(target: FlinkDeployment, vertices: tuple[Vertex, ...], after: int) -> str:
+    named = [f"{v.name} ({v.max_parallelism})" for v in vertices if v.max_parallelism < after]
+    for key in _MAX_PARALLELISM_KEYS:
+        limit = target.configuration.get(key, "")
+        if limit.isdigit() and 0 < int(limit) < after:
+            named.append(f"{key} ({limit})")
+    return ", ".join(named)
 
 
-def _follows(vertex: Vertex, target: FlinkDeployment, before: int) -> bool:
-    return target.overrides.get(vertex.id, vertex.parallelism) == before
-
-
-def _parallelism(target: FlinkDeployment, after: int) -> _Change:
-    path = "/spec/job/parallelism"
-    return _Change(
-        test=(path, target.parallelism),
-        apply={"op": "replace", "path": path, "value": after},
-        undo=(path, target.parallelism),
+def _override(target: FlinkDeployment, new: dict[str, int], before: int) -> Change:
+    # An override is undone by its old value, never by removing the key: that would be a full upgrade.
+    old = {vertex: target.overrides.get(vertex, before) for vertex in new}
+    return configuration_change(
+        target,
+        OVERRIDES_KEY,
+        format_overrides({**target.overrides, **new}),
+        format_overrides({**target.overrides, **old}),
     )
-
-
-def _override(target: FlinkDeployment, new: Mapping[str, int], old: Mapping[str, int]) -> _Change:
-    path = f"/spec/flinkConfiguration/{_escape(OVERRIDES_KEY)}"
-    flat_key_present = OVERRIDES_KEY in target.raw_configuration
-    return _Change(
-        # Where the key is not there, there is no value to test: the whole map stands for it.
-        test=(path, target.raw_configuration[OVERRIDES_KEY])
-        if flat_key_present
-        else ("/spec/flinkConfiguration", dict(target.raw_configuration)),
-        apply={"op": "add", "path": path, "value": format_overrides({**target.overrides, **new})},
-        undo=(path, format_overrides({**target.overrides, **old})),
-    )
-
-
-def _patch(changes: list[_Change], target: FlinkDeployment, plan_id: str) -> list[Operation]:
-    operations: list[Operation] = [{"op": "test", "path": "/metadata/uid", "value": target.uid}]
-    operations += [{"op": "test", "path": path, "value": value} for path, value in (c.test for c in changes)]
-    operations += [change.apply for change in changes]
-    if not target.annotations:
-        operations.append({"op": "add", "path": "/metadata/annotations", "value": {}})
-    # In the same patch, so that a restarted controller knows for certain whether it was applied.
-    operations.append({"op": "add", "path": _annotation_path(), "value": plan_id})
-    return operations
-
-
-def _inverse(changes: list[_Change], plan_id: str) -> list[Operation]:
-    operations: list[Operation] = [{"op": "test", "path": _annotation_path(), "value": plan_id}]
-    for change in changes:
-        operations.append({"op": "test", "path": change.apply["path"], "value": change.apply["value"]})
-    for change in changes:
-        path, value = change.undo
-        operations.append({"op": "replace", "path": path, "value": value})
-    operations.append({"op": "replace", "path": _annotation_path(), "value": inverse_id(plan_id)})
-    return operations
-
-
-def _annotation_path() -> str:
-    return f"/metadata/annotations/{_escape(PLAN_ANNOTATION)}"
-
-
-def _escape(key: str) -> str:
-    """Escape a key for a JSON pointer (RFC 6901)."""
-    return key.replace("~", "~0").replace("/", "~1")

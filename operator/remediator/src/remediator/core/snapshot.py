@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator.api.policy import PolicySpec
+from remediator.api.policy import Action, PolicySpec
 from remediator.api.reasons import Phase
 from remediator.api.remediation import AlertReference, TargetReference
 from remediator.core.flinkdeployment import FlinkDeployment
@@ -21,18 +21,37 @@ class Vertex:
 
 
 @dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint or savepoint by JobManager REST."""
+
+    id: int
+    at: datetime | None = None
+    """When it was completed; for the one a job started from, when it was restored."""
+    path: str = ""
+    """Where it is stored; empty where nothing can address it from outside."""
+
+
+@dataclass(frozen=True)
 class Job:
     """A job by JobManager REST."""
 
     id: str
     state: str
     vertices: tuple[Vertex, ...]
-    completed_checkpoint: int | None = None
-    """Id of the latest completed checkpoint."""
-    completed_at: datetime | None = None
-    """When it was completed."""
+    completed: Checkpoint | None = None
+    """Latest checkpoint that was completed by this run of the JobManager."""
+    restored: Checkpoint | None = None
+    """What this run of the job started from."""
+    savepoint: Checkpoint | None = None
+    """Latest savepoint that was completed by this run of the JobManager."""
     checkpointing: bool = True
     """Whether the job takes checkpoints at all."""
+
+    @property
+    def latest(self) -> Checkpoint | None:
+        """What Flink's operator would start from: the highest id of the three (CheckpointHistoryWrapper)."""
+        known = [c for c in (self.completed, self.savepoint, self.restored) if c is not None]
+        return max(known, key=lambda c: c.id, default=None)
 
 
 @dataclass(frozen=True)
@@ -43,9 +62,24 @@ class Sibling:
     target: TargetReference
     phase: Phase
     created: datetime
-    planned: datetime | None
-    """When its plan was written; None if it never came to one."""
-    finished: datetime | None
+    actions: tuple[datetime, ...] = ()
+    """When its actions were begun; empty if it never came to one."""
+    finished: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the remediation that is decided on has come."""
+
+    step: int = 0
+    """Rung of the policy's ladder."""
+    actions: tuple[datetime, ...] = ()
+    """When its own actions so far were begun."""
+    checkpoint_path: str = ""
+    """Path of a checkpoint that JobManager REST confirmed for an earlier action."""
+    approval: str = ""
+    """What a person wrote: approved, denied or nothing."""
+    approval_requested: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +98,14 @@ class Snapshot:
     job: Job | None
     """None while the JobManager does not answer."""
     siblings: tuple[Sibling, ...] = ()
+    progress: Progress = Progress()
+    partitions: int | None = None
+    """Most partitions of a topic that the job's consumer groups read; None where Prometheus does not know."""
+
+    @property
+    def action(self) -> Action:
+        """The rung that is to be decided on."""
+        return self.policy.actions[self.progress.step]
 
     @property
     def target_siblings(self) -> tuple[Sibling, ...]:

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from remediator.api.policy import PolicySpec
+from remediator.api.base import format_duration
+from remediator.api.policy import ActionType, PolicySpec
 from remediator.api.reasons import Reason
-from remediator.api.remediation import Measurement, Plan, Times
+from remediator.api.remediation import Measurement, Method, Plan, Times
 from remediator.core.flinkdeployment import FlinkDeployment
+from remediator.core.ownership import last_writer
 from remediator.core.scale import current_parallelism
 from remediator.core.snapshot import Job
 
@@ -50,6 +52,15 @@ class Ineffective:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """It ended in a state that neither more time nor the inverse patch would mend."""
+
+    reason: Reason
+    message: str
+    times: Times
+
+
+@dataclass(frozen=True)
 class Overridden:
     """Somebody else has changed what the plan had set, or the target is gone."""
 
@@ -58,7 +69,7 @@ class Overridden:
     times: Times
 
 
-Verdict = NotYet | Verified | Ineffective | Overridden
+Verdict = NotYet | Verified | Ineffective | Broken | Overridden
 
 
 def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Verdict:
@@ -67,46 +78,71 @@ def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Ve
         raise ValueError("a plan that was not patched cannot be verified")
     if seen.target is None:
         return Overridden(Reason.TARGET_DELETED, "The FlinkDeployment was deleted meanwhile.", times)
-    asked = current_parallelism(seen.target)
-    if asked != plan.parallelism_after:
-        message = f"The spec asks for {asked} again, not {plan.parallelism_after}: somebody took the change back."
+    if not still_asked(plan, seen.target):
+        message = f"{last_writer(seen.target) or 'Somebody'} has taken the change back or put another in its place."
         return Overridden(Reason.CHANGED_BY_OTHERS, message, times)
     if "ROLLED_BACK" in (seen.target.lifecycle_state, seen.target.reconciliation_state):
         return Ineffective(
-            Reason.ROLLED_BACK, f"Flink's operator rolled the change back. {seen.target.error}".strip(), times
+            Reason.ROLLED_BACK, f"Flink's operator rolled the change back. {seen.target.error[:300]}".strip(), times
         )
+    if seen.target.asks_for_manual_restore and seen.target.caught_up:
+        message = f"Flink's operator cannot restore the job by itself. {seen.target.error[:300]}"
+        return Ineffective(Reason.MANUAL_RESTORE_REQUIRED, message, times)
 
     obstacle = _obstacle(plan, times.patched, seen)
     if times.running is None and obstacle is not None:
         reason, message = obstacle
-        timeout = policy.actions[0].timeout
-        if seen.now - times.patched >= timeout:
-            return Ineffective(
-                Reason.VERIFICATION_TIMEOUT, f"Not running as planned within {timeout}: {message}", times
-            )
+        if seen.now - times.patched >= plan.timeout:
+            limit = format_duration(plan.timeout)
+            return Ineffective(Reason.VERIFICATION_TIMEOUT, f"Not running as planned within {limit}: {message}", times)
         return NotYet(reason, message, times)
+    if times.running is None and _started_empty(plan, seen.job):
+        message = "The job runs, but JobManager REST says that it was started from no checkpoint: state is missing."
+        return Broken(Reason.STARTED_WITHOUT_STATE, message, times)
     running = times.running or seen.now
     times = times.model_copy(update={"running": running})
     return _judge_query(policy, plan, times, running, seen)
 
 
+def still_asked(plan: Plan, target: FlinkDeployment) -> bool:
+    """Tell whether the target's spec still asks for what the plan had set."""
+    match plan.method:
+        case Method.SAVEPOINT_REDEPLOY:
+            return target.savepoint_redeploy_nonce == plan.nonce
+        case _ if plan.action is not ActionType.SCALE:
+            return target.restart_nonce == plan.nonce
+        case _:
+            return current_parallelism(target) == plan.parallelism_after
+
+
+def _started_empty(plan: Plan, job: Job | None) -> bool:
+    # A new JobManager says what it started from; one that stayed has no reason to.
+    return plan.method is not Method.IN_PLACE and job is not None and job.checkpointing and job.restored is None
+
+
+def _done(plan: Plan) -> str:
+    if plan.action is ActionType.SCALE:
+        return f"Runs at parallelism {plan.parallelism_after}"
+    return "Runs again from its state"
+
+
 def _judge_query(policy: PolicySpec, plan: Plan, times: Times, running: datetime, seen: Observation) -> Verdict:
     verify = policy.verify
-    done = f"Runs at parallelism {plan.parallelism_after}"
+    done = _done(plan)
     if verify.query is None:
         return Verified(f"{done}.", times)
     if seen.query_holds:
         since = times.holding_since or seen.now
         times = times.model_copy(update={"holding_since": since})
         if seen.now - since >= verify.hold_for:
-            return Verified(f"{done}; the query has held for {seen.now - since}.", times)
-        return NotYet(Reason.WAITING_FOR_QUERY, f"{done}; the query holds, not yet for {verify.hold_for}.", times)
+            return Verified(f"{done}; the query has held for {format_duration(seen.now - since)}.", times)
+        wanted = format_duration(verify.hold_for)
+        return NotYet(Reason.WAITING_FOR_QUERY, f"{done}; the query holds, not yet for {wanted}.", times)
     if seen.query_holds is False:
         times = times.model_copy(update={"holding_since": None})
     if seen.now - running >= verify.timeout + verify.hold_for:
-        return Ineffective(
-            Reason.VERIFICATION_TIMEOUT, f"{done}, but the query did not hold within {verify.timeout}.", times
-        )
+        message = f"{done}, but the query did not hold within {format_duration(verify.timeout)}."
+        return Ineffective(Reason.VERIFICATION_TIMEOUT, message, times)
     trouble = "Prometheus does not answer" if seen.query_holds is None else "the query does not hold yet"
     return NotYet(Reason.WAITING_FOR_QUERY, f"{done}; {trouble}.", times)
 
@@ -117,7 +153,8 @@ def measure(plan: Plan, job: Job | None, query_value: float | None) -> Measureme
         return Measurement(query_value=query_value)
     return Measurement(
         parallelism=_running_parallelism(plan, job),
-        checkpoint=job.completed_checkpoint,
+        checkpoint=job.latest.id if job.latest else None,
+        checkpoint_path=job.latest.path if job.latest else "",
         query_value=query_value,
     )
 
@@ -138,18 +175,19 @@ def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason,
     if target.lifecycle_state != "STABLE":
         return (
             Reason.WAITING_FOR_OPERATOR,
-            f"Lifecycle state {target.lifecycle_state or 'unknown'}. {target.error}".strip(),
+            f"Lifecycle state {target.lifecycle_state or 'unknown'}. {target.error[:300]}".strip(),
         )
     if job is None:
         return Reason.WAITING_FOR_JOB, "The JobManager does not answer."
     if job.state != "RUNNING" or any(v.status != "RUNNING" for v in job.vertices):
         return Reason.WAITING_FOR_JOB, f"The job is {job.state}, not all of its vertices run."
     parallelism = _running_parallelism(plan, job)
-    if parallelism != plan.parallelism_after:
+    if plan.action is ActionType.SCALE and parallelism != plan.parallelism_after:
         return (
             Reason.WAITING_FOR_PARALLELISM,
-            f"The job runs at {parallelism}, not yet at {plan.parallelism_after}.",
+            f"The job runs at {parallelism}, not yet at {plan.parallelism_after}. {target.error[:300]}".strip(),
         )
-    if job.checkpointing and (job.completed_at is None or job.completed_at <= patched):
+    completed = job.completed.at if job.completed else None
+    if job.checkpointing and (completed is None or completed <= patched):
         return Reason.WAITING_FOR_CHECKPOINT, "No checkpoint has been completed since the patch."
     return None

@@ -1,12 +1,13 @@
 """Reads the world into what the core decides on."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Kube
-from remediator.adapters.prometheus import Prometheus
-from remediator.api.policy import PolicySpec
+from remediator.adapters.prometheus import Answer, Prometheus
+from remediator.api.policy import ActionType, PolicySpec, RevertAfter
 from remediator.core.flinkdeployment import FlinkDeployment, parse
 from remediator.core.snapshot import Job, Snapshot
 from remediator.core.template import render
@@ -34,6 +35,7 @@ class Gatherer:
         """Return all that a decision on this remediation rests on."""
         siblings = [read_sibling(r) for r in await self._kube.list_all(REMEDIATIONS, remediation.namespace)]
         target = await self.target(remediation)
+        scales = any(action.type is ActionType.SCALE for action in policy.actions)
         return Snapshot(
             now=self._clock(),
             name=remediation.name,
@@ -44,6 +46,8 @@ class Gatherer:
             target=target,
             job=await self._job(target),
             siblings=tuple(s for s in siblings if s is not None and s.name != remediation.name),
+            progress=remediation.progress,
+            partitions=await self._partitions(target) if target and scales else None,
         )
 
     async def observation(self, remediation: Remediation, policy: PolicySpec) -> Observation:
@@ -52,8 +56,7 @@ class Gatherer:
         job = await self._job(target)
         answer = None
         if policy.verify.query is not None:
-            spec = remediation.spec
-            answer = await self._prometheus.query(render(policy.verify.query, spec.alert.labels, spec.target))
+            answer = await self._query(remediation, policy.verify.query)
         return Observation(
             now=self._clock(),
             target=target,
@@ -69,6 +72,26 @@ class Gatherer:
             return None
         resource = await self._kube.get(FLINK_DEPLOYMENTS, ref.namespace, ref.name)
         return None if resource is None else parse(resource)
+
+    async def been_quiet(self, remediation: Remediation, after: RevertAfter) -> bool:
+        """Tell whether the query of a scale-back has held all through its quiet period."""
+        minutes = max(1, int(after.quiet_for.total_seconds() // 60))
+        query = f"count_over_time(({after.query})[{minutes}m:1m]) >= {minutes}"
+        answer = await self._query(remediation, query)
+        return answer is not None and answer.holds
+
+    async def _query(self, remediation: Remediation, template: str) -> Answer | None:
+        spec = remediation.spec
+        return await self._prometheus.query(render(template, spec.alert.labels, spec.target))
+
+    async def _partitions(self, target: FlinkDeployment) -> int | None:
+        if not target.consumer_groups:
+            return None
+        # A quoted alternative for each group; PromQL's strings take a backslash as an escape of their own.
+        groups = "|".join(re.escape(group) for group in sorted(target.consumer_groups)).replace("\\", "\\\\")
+        lag = f'kafka_consumergroup_lag{{consumergroup=~"{groups}"}}'
+        answer = await self._prometheus.query(f"max(count by (consumergroup, topic) ({lag}))")
+        return int(answer.value) if answer is not None and answer.value is not None else None
 
     async def _job(self, target: FlinkDeployment | None) -> Job | None:
         if target is None or not target.job_id:

@@ -27,7 +27,7 @@ class Recorder:
         resource = {**remediation.resource, "status": dump(status)}
         await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
         before = remediation.status
-        if (status.phase, status.reason) == (before.phase, before.reason):
+        if (status.phase, status.reason, status.step) == (before.phase, before.reason, before.step):
             return
         metrics.TRANSITIONS.labels(status.phase, status.reason).inc()
         self._measure(remediation, status)
@@ -49,8 +49,11 @@ class Recorder:
         if times.patched is not None and remediation.status.times.patched is None:
             waited = times.patched - remediation.spec.alert.starts_at
             metrics.ALERT_TO_ACTION.observe(max(waited.total_seconds(), 0))
-        if status.phase.terminal and status.plan is not None:
-            metrics.ACTIONS.labels(status.plan.action, status.phase, status.reason).inc()
+        before = remediation.status.attempts
+        if before and status.attempts and before[-1].ended is None and status.attempts[-1].ended is not None:
+            # A rung that did not help is counted like an end.
+            outcome = status.phase if status.phase.terminal else Phase.INEFFECTIVE
+            metrics.ACTIONS.labels(before[-1].action.split()[0], outcome, status.attempts[-1].reason).inc()
         if status.phase is Phase.SUCCEEDED and times.patched is not None and times.finished is not None:
             metrics.ACTION_TO_RECOVERY.observe((times.finished - times.patched).total_seconds())
 

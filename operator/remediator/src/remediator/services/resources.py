@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from remediator.adapters.kube import Resource
-from remediator.api.names import RESOLVED_ANNOTATION
+from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION
 from remediator.api.policy import PolicySpec
 from remediator.api.remediation import RemediationSpec, RemediationStatus
-from remediator.core.snapshot import Sibling
+from remediator.core.snapshot import Progress, Sibling
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,29 @@ class Remediation:
     @property
     def resolved(self) -> bool:
         """Whether Alertmanager has said that the alert is resolved."""
-        return RESOLVED_ANNOTATION in (self.resource["metadata"].get("annotations") or {})
+        return RESOLVED_ANNOTATION in self.annotations
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """Annotations of the FlinkRemediation."""
+        return self.resource["metadata"].get("annotations") or {}
+
+    @property
+    def created(self) -> datetime:
+        """When the FlinkRemediation was created."""
+        return datetime.fromisoformat(self.resource["metadata"]["creationTimestamp"])
+
+    @property
+    def progress(self) -> Progress:
+        """How far it has come, as the core sees it."""
+        status = self.status
+        return Progress(
+            step=status.step,
+            actions=tuple(attempt.planned for attempt in status.attempts),
+            checkpoint_path=status.before.checkpoint_path if status.before else "",
+            approval=self.annotations.get(APPROVAL_ANNOTATION, ""),
+            approval_requested=status.times.approval_requested,
+        )
 
 
 def read_remediation(resource: Resource) -> Remediation:
@@ -52,14 +74,18 @@ def read_sibling(resource: Resource) -> Sibling | None:
         remediation = read_remediation(resource)
     except ValidationError:
         return None
-    times = remediation.status.times
+    return as_sibling(remediation)
+
+
+def as_sibling(remediation: Remediation) -> Sibling:
+    """Return what other remediations need to know of this one."""
     return Sibling(
         name=remediation.name,
         target=remediation.spec.target,
         phase=remediation.status.phase,
-        created=datetime.fromisoformat(resource["metadata"]["creationTimestamp"]),
-        planned=times.planned,
-        finished=times.finished,
+        created=remediation.created,
+        actions=remediation.progress.actions,
+        finished=remediation.status.times.finished,
     )
 
 

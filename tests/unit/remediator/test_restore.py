@@ -1,0 +1,125 @@
+"""A restore's plan, and how it is told that the job really runs again from its state."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from remediator.api.names import PLAN_ANNOTATION
+from remediator.api.reasons import Reason
+from remediator.api.remediation import Method, Plan, Times
+from remediator.core.decision import Act
+from remediator.core.flinkdeployment import parse
+from remediator.core.planner import decide
+from remediator.core.record import describe
+from remediator.core.snapshot import Checkpoint, Progress
+from remediator.core.verification import Broken, Ineffective, Observation, Overridden, Verified, judge
+from worlds import NOW, RESTORE, apply_json_patch, flink_resource, job, policy, snapshot
+
+ASKS = "HA metadata is not available to restore from last state. Manual restore required."
+LAST_RESORT = ({"type": "Restore", "restore": {"allowSavepointRedeploy": True}},)
+
+
+def plan(world: dict[str, Any], **changes: Any) -> Plan:
+    decision = decide(snapshot(**{"policy": policy(actions=RESTORE), "target": parse(world), **changes}))
+    assert isinstance(decision, Act), decision
+    return decision.plan
+
+
+def asking(**spec: Any) -> dict[str, Any]:
+    world = flink_resource(**spec)
+    world["status"] |= {"lifecycleState": "FAILED", "error": ASKS}
+    return world
+
+
+def test_a_restore_restarts_from_the_last_state() -> None:
+    world = flink_resource(job={"parallelism": 2, "upgradeMode": "savepoint"})
+    made = plan(world)
+    assert (made.method, describe(made)) == (Method.LAST_STATE, "Restore checkpoint 7")
+    patched = apply_json_patch(world, made.patch)
+    assert patched["spec"]["restartNonce"] == 1
+    assert patched["spec"]["job"]["upgradeMode"] == "last-state"
+    assert patched["metadata"]["annotations"][PLAN_ANNOTATION] == made.id
+    assert made.inverse == ""
+
+
+def test_the_nonce_is_counted_on() -> None:
+    world = flink_resource(restartNonce=4)
+    made = plan(world)
+    assert apply_json_patch(world, made.patch)["spec"]["restartNonce"] == 5
+    moved = flink_resource(restartNonce=6)
+    with pytest.raises(ValueError, match="test failed"):
+        apply_json_patch(moved, made.patch)
+
+
+def test_a_restart_keeps_the_upgrade_mode() -> None:
+    world = flink_resource(job={"parallelism": 2, "upgradeMode": "savepoint"})
+    made = plan(world, policy=policy(actions=[{"type": "Restart"}]))
+    assert describe(made) == "Restart"
+    assert apply_json_patch(world, made.patch)["spec"]["job"]["upgradeMode"] == "savepoint"
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"job": job(completed=Checkpoint(7, NOW, "s3://b/chk-7"))},
+        {"job": None, "progress": Progress(checkpoint_path="s3://b/chk-7")},
+    ],
+)
+def test_a_path_is_the_last_resort(known: dict[str, Any]) -> None:
+    made = plan(asking(), policy=policy(actions=LAST_RESORT), **known)
+    assert made.method is Method.SAVEPOINT_REDEPLOY
+    spec = apply_json_patch(asking(), made.patch)["spec"]
+    assert spec["job"]["initialSavepointPath"] == "s3://b/chk-7"
+    assert spec["job"]["savepointRedeployNonce"] == 1
+
+
+PLAN = plan(flink_resource())
+RESTARTED = parse(apply_json_patch(flink_resource(), PLAN.patch))
+PATCHED = Times(planned=NOW, patched=NOW)
+
+
+def seen(**changes: Any) -> Observation:
+    again = job(
+        completed=Checkpoint(9, NOW + timedelta(seconds=50)), restored=Checkpoint(7, NOW + timedelta(seconds=30))
+    )
+    fields = {"now": NOW + timedelta(minutes=1), "target": RESTARTED, "job": again, "query_holds": True}
+    return Observation(**{**fields, **changes})
+
+
+def test_it_runs_again_from_its_state() -> None:
+    assert isinstance(judge(policy(verify={}), PLAN, PATCHED, seen()), Verified)
+
+
+def test_a_job_that_started_empty_is_not_called_restored() -> None:
+    empty = job(completed=Checkpoint(1, NOW + timedelta(seconds=50)))
+    verdict = judge(policy(verify={}), PLAN, PATCHED, seen(job=empty))
+    assert isinstance(verdict, Broken)
+    assert verdict.reason is Reason.STARTED_WITHOUT_STATE
+
+
+def test_another_restart_meanwhile_is_noticed_with_its_author() -> None:
+    other = apply_json_patch(flink_resource(), PLAN.patch)
+    other["spec"]["restartNonce"] = 9
+    other["metadata"]["managedFields"] = [
+        {"manager": "kubectl-edit", "time": "2026-03-01T03:00:30Z"},
+        {"manager": "streaming-monitoring-remediator", "time": "2026-03-01T03:00:31Z"},
+        {"manager": "flink-operator", "time": "2026-03-01T03:00:32Z", "subresource": "status"},
+    ]
+    verdict = judge(policy(verify={}), PLAN, PATCHED, seen(target=parse(other)))
+    assert isinstance(verdict, Overridden)
+    assert "kubectl-edit" in verdict.message
+
+
+def test_a_manual_restore_is_not_waited_for() -> None:
+    stuck = apply_json_patch(flink_resource(), PLAN.patch)
+    stuck["status"] |= {"error": json.dumps({"message": ASKS})}
+    verdict = judge(policy(verify={}), PLAN, PATCHED, seen(target=parse(stuck)))
+    assert isinstance(verdict, Ineffective)
+    assert verdict.reason is Reason.MANUAL_RESTORE_REQUIRED
+
+
+def test_the_target_of_a_restore_may_be_failed() -> None:
+    world = flink_resource()
+    world["status"] |= {"lifecycleState": "FAILED", "jobStatus": {"jobId": "job-1", "state": "FAILED"}}
+    assert plan(world).checkpoint == 7
