@@ -34,9 +34,10 @@ class Gateway:
             session.request(request.method, url, headers=headers, data=body or None, ssl=trust) as answer,
         ):
             if request.method == "PATCH" and "/flinkdeployments/" in request.path:
-                await answer.read()
+                patched = await answer.read()
                 self.patches += 1
                 self.on_patch()
+                return web.Response(status=answer.status, body=patched, content_type=answer.content_type)
             response = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
             await response.prepare(request)
             async for chunk in answer.content.iter_any():

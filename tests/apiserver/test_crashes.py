@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, REMEDIATIONS, ApiServer, Kube
-from remediator.adapters.leases import TargetLeases
+from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
 from remediator.api.names import PLAN_ANNOTATION
 from remediator.core.flinkdeployment import OVERRIDES_KEY

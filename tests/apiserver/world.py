@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -36,6 +37,7 @@ FLINK_DEPLOYMENT_CRD: Resource = {
         ],
     },
 }
+STARTED = (datetime.now(UTC) - timedelta(minutes=6)).isoformat(timespec="milliseconds")
 REMEDIATION = "remediation.streaming-monitoring.dev/v1alpha1"
 POLICY: Resource = {
     "apiVersion": REMEDIATION,
@@ -96,7 +98,7 @@ class World:
             "consumergroup": "ml-recommender",
             "severity": "critical",
         }
-        base = {"status": "firing", "labels": labels, "startsAt": "2026-03-01T03:00:00Z", "fingerprint": "f1"}
+        base = {"status": "firing", "labels": labels, "startsAt": STARTED, "fingerprint": "f1"}
         return {**base, **changes}
 
     @staticmethod

@@ -31,6 +31,8 @@ def parser() -> argparse.ArgumentParser:
     _option(receiver, "token-file", help="file with the bearer token", kind=Path, required=True)
     _option(receiver, "max-body-bytes", help="largest webhook accepted", kind=int, default=str(1024 * 1024))
 
+    _option(receiver, "alertmanager-url", help="where missed alerts are looked for each minute", default="")
+
     controller = commands.add_parser("controller", parents=[common], help="carry out FlinkRemediations")
     _option(controller, "prometheus-url", help="where verification queries go", required=True)
     _option(
@@ -67,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     port=arguments.port,
                     token_file=arguments.token_file,
                     max_body_bytes=arguments.max_body_bytes,
+                    alertmanager_url=arguments.alertmanager_url,
                 )
             )
         )

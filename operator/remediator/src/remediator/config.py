@@ -24,6 +24,8 @@ class ReceiverConfig(Config):
     port: int
     token_file: Path
     max_body_bytes: int
+    alertmanager_url: str
+    """Empty: what notifications did not bring is not looked for."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ resources.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,10 @@ class AlreadyExists(KubeError):
     """There is an object of this name."""
 
 
+class Fenced(KubeError):
+    """This process may not write any more."""
+
+
 class Rejected(KubeError):
     """The API server understood and said no; the same request will not succeed later."""
 
@@ -87,9 +91,17 @@ class Kube(Protocol):
 class ApiServer:
     """:class:`Kube` over the official client. Every request has a time limit (seconds)."""
 
-    def __init__(self, api: client.ApiClient, timeout: float = 10) -> None:
+    def __init__(
+        self, api: client.ApiClient, timeout: float = 10, may_write: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._api = api
         self._objects = client.CustomObjectsApi(api)
         self._timeout = timeout
+        self._may_write = may_write
+
+    def fenced(self, may_write: Callable[[], bool]) -> "ApiServer":
+        """Return the same, which raises Fenced instead of writing unless ``may_write()``."""
+        return ApiServer(self._api, self._timeout, may_write)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
         call = self._objects.get_namespaced_custom_object
@@ -114,24 +126,24 @@ class ApiServer:
     async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
         call = self._objects.create_namespaced_custom_object
         try:
-            return await self._run(call, kind, namespace, body=body, field_manager=FIELD_MANAGER)
+            return await self._write(call, kind, namespace, body=body, field_manager=FIELD_MANAGER)
         except Conflict as error:
             raise AlreadyExists(str(error)) from error
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
         call = self._objects.replace_namespaced_custom_object
-        return await self._run(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
+        return await self._write(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         call = self._objects.delete_namespaced_custom_object
         try:
-            await self._run(call, kind, namespace, name=name)
+            await self._write(call, kind, namespace, name=name)
         except _NotFound:
             return
 
     async def replace_status(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
         call = self._objects.replace_namespaced_custom_object_status
-        return await self._run(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
+        return await self._write(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
 
     async def json_patch(self, kind: Kind, namespace: str, name: str, operations: list[Resource]) -> Resource:
         return await self._patch(kind, namespace, name, operations, "application/json-patch+json")
@@ -143,9 +155,14 @@ class ApiServer:
         self, kind: Kind, namespace: str, name: str, body: Resource | list[Resource], content_type: str
     ) -> Resource:
         call = self._objects.patch_namespaced_custom_object
-        return await self._run(
+        return await self._write(
             call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER, _content_type=content_type
         )
+
+    async def _write(self, call: Any, kind: Kind, namespace: str, **arguments: Any) -> Resource:
+        if not self._may_write():
+            raise Fenced(f"the Lease is lost; not written to {kind.plural} any more")
+        return await self._run(call, kind, namespace, **arguments)
 
     async def _run(self, call: Any, kind: Kind, namespace: str, **arguments: Any) -> Resource:
         try:

@@ -2,7 +2,6 @@
 end; kopf keeps a finalizer on it only that long, and the status is ours alone."""
 
 import asyncio
-import contextlib
 import logging
 import socket
 from contextlib import AsyncExitStack
@@ -13,21 +12,24 @@ import httpx
 import kopf
 
 from remediator.adapters.flink_rest import FlinkRest
-from remediator.adapters.kube import POLICIES, KubeError, connect
-from remediator.adapters.leases import TargetLeases
+from remediator.adapters.kube import ApiServer, Conflict, KubeError
 from remediator.adapters.prometheus import Prometheus
+from remediator.adapters.target_leases import TargetLeases
 from remediator.api.names import GROUP, VERSION
 from remediator.api.reasons import Phase
 from remediator.config import ControllerConfig
+from remediator.controller.housekeeping import Attendance, keep_house
 from remediator.services.gather import Gatherer
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
+from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
 AFTER_TROUBLE = timedelta(seconds=5)
-_HEARTBEAT_SECONDS = 10
+AFTER_CONFLICT = timedelta(seconds=0.2)
+"""Often it is kopf's own finalizer that was written meanwhile."""
 
 
 @kopf.on.login()
@@ -50,36 +52,25 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 20
     config: ControllerConfig = memo.config
+    kube: ApiServer = memo.kube
     memo.resources = stack = AsyncExitStack()
-    kube = await stack.enter_async_context(connect(config.kubeconfig))
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
 
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    memo.reconciler = Reconciler(
-        kube,
-        Gatherer(kube, FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url), clock),
-        TargetLeases(kube, config.namespace),
-        Recorder(kube, socket.gethostname()),
-        clock,
-    )
-
-    async def heartbeat() -> None:
-        while True:
-            memo.health.loop_alive()
-            with contextlib.suppress(KubeError):
-                await kube.list_all(POLICIES, config.namespace)
-                memo.health.api_answered()
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
-
-    memo.heartbeat = asyncio.create_task(heartbeat())
+    flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
+    gatherer, recorder = Gatherer(kube, flink, prometheus, clock), Recorder(kube, socket.gethostname())
+    memo.reconciler = Reconciler(kube, gatherer, TargetLeases(kube, config.namespace), recorder, clock)
+    memo.attendance = Attendance()
+    sweeper = Sweeper(kube, gatherer, recorder, config.namespace, clock)
+    memo.housekeeping = asyncio.create_task(keep_house(sweeper, memo.attendance, memo.health, clock))
 
 
 @kopf.on.cleanup()
 async def cleanup(memo: kopf.Memo, **_: Any) -> None:
     """Close what startup opened."""
-    memo.heartbeat.cancel()
+    memo.housekeeping.cancel()
     await memo.resources.aclose()
 
 
@@ -88,18 +79,21 @@ def in_flight(status: kopf.Status, **_: Any) -> bool:
     return not Phase(status.get("phase", Phase.PENDING)).terminal
 
 
-@kopf.daemon(GROUP, VERSION, "flinkremediations", when=in_flight, cancellation_timeout=20)
+@kopf.daemon(GROUP, VERSION, "flinkremediations", when=in_flight, backoff=10, cancellation_timeout=20)
 async def remediate(
     namespace: str | None, name: str | None, memo: kopf.Memo, stopped: kopf.DaemonStopped, **_: Any
 ) -> None:
     """Step a FlinkRemediation until nothing is left to do."""
     reconciler: Reconciler = memo.reconciler
+    attendance: Attendance = memo.attendance
     assert namespace is not None
     assert name is not None
-    with metrics.IN_FLIGHT.track_inprogress():
+    with metrics.IN_FLIGHT.track_inprogress(), attendance.of(name):
         while not stopped:
             try:
                 delay = await reconciler.step(namespace, name)
+            except Conflict:
+                delay = AFTER_CONFLICT
             except KubeError as error:
                 log.warning("step not finished", extra={"remediation": name, "error": str(error)})
                 delay = AFTER_TROUBLE

@@ -1,26 +1,77 @@
-"""Runs the controller until it is told to stop."""
+"""Runs the controller until it is told to stop: kopf's operator, as long as this process holds the Lease."""
 
+import asyncio
+import contextlib
 import os
+import secrets
+import signal
 import socket
+from collections.abc import AsyncIterator
 
 import kopf
 
+from remediator.adapters.kube import POLICIES, ApiServer, KubeError, connect
+from remediator.adapters.leader import LeaderLease
 from remediator.config import ControllerConfig
 from remediator.controller import handlers  # noqa: F401  (registers them)
 from remediator.telemetry.server import Health, serve
 
+LEASE = "streaming-monitoring-remediator-controller"
+_HEARTBEAT_SECONDS = 10
+
 
 def run(config: ControllerConfig) -> None:
-    """Run kopf's operator in the foreground; it stops on SIGTERM and SIGINT."""
+    """Run in the foreground; SIGTERM and SIGINT end it. Raises SystemExit(1) when the Lease was lost."""
+    asyncio.run(_run(config))
+
+
+async def _run(config: ControllerConfig) -> None:
     if config.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(config.kubeconfig)  # where kopf's login looks
     health = Health()
     serve(config.metrics_port, health)
-    memo = kopf.Memo(config=config, health=health)
-    kopf.run(
-        standalone=True,
-        namespaces=[config.namespace],
-        memo=memo,
-        # kopf would ask for the user's name, which a container's user may not have.
-        identity=socket.gethostname(),  # type: ignore[arg-type]
-    )
+    async with connect(config.kubeconfig) as kube, _heartbeat(kube, config.namespace, health):
+        # A restarted container keeps its host's name; it must not take itself for the one that crashed.
+        identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
+        lease = LeaderLease(kube, config.namespace, LEASE, identity)
+        if not await lease.acquire(_stop_on_signal()):
+            return
+        stop = asyncio.Event()
+        keeping = asyncio.create_task(lease.keep(stop))
+        await kopf.operator(
+            standalone=True,
+            namespaces=[config.namespace],
+            memo=kopf.Memo(config=config, health=health, kube=kube.fenced(lambda: lease.held)),
+            # kopf would ask for the user's name, which a container's user may not have.
+            identity=identity,  # type: ignore[arg-type]
+            stop_flag=stop,
+        )
+        keeping.cancel()
+        if stop.is_set():
+            raise SystemExit(1)
+        await lease.release()
+
+
+def _stop_on_signal() -> asyncio.Event:
+    # Until kopf, which ends its daemons before it ends itself, takes the signals over.
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    return stop
+
+
+@contextlib.asynccontextmanager
+async def _heartbeat(kube: ApiServer, namespace: str, health: Health) -> AsyncIterator[None]:
+    async def beat() -> None:
+        while True:
+            health.loop_alive()
+            with contextlib.suppress(KubeError):
+                await kube.list_all(POLICIES, namespace)
+                health.api_answered()
+            await asyncio.sleep(_HEARTBEAT_SECONDS)
+
+    beating = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        beating.cancel()

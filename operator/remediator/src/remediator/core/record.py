@@ -25,7 +25,7 @@ def advance(
     if (phase, str(reason)) != (status.phase, status.reason):
         entry = TimelineEntry(time=now, phase=phase, reason=str(reason), message=message[:1024])
         updated = updated.model_copy(update={"timeline": (*status.timeline, entry)[-TIMELINE_LIMIT:]})
-    if phase.terminal:
+    if phase.terminal and phase is not status.phase:
         updated = updated.model_copy(
             update={
                 "times": updated.times.model_copy(update={"finished": now}),

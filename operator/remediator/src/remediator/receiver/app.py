@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from remediator.adapters.kube import KubeError
 from remediator.api.alertmanager import Webhook
 from remediator.receiver.token import TokenFile
-from remediator.services.ingest import Ingest
+from remediator.services.ingest import Ingest, Receipt
 from remediator.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ def make_app(ingest: Ingest, token: TokenFile, max_body_bytes: int = DEFAULT_MAX
             return _error(503, "not everything could be recorded in the Kubernetes API; send it again")
         if webhook.truncated_alerts:
             log.warning("alerts were left out by max_alerts", extra={"truncated": webhook.truncated_alerts})
+        _count(receipt)
         return web.json_response(asdict(receipt))
 
     async def healthy(_: web.Request) -> web.Response:
@@ -76,6 +77,13 @@ async def _json_errors(request: web.Request, handler: Handler) -> web.StreamResp
     if request.path == "/alerts":
         metrics.WEBHOOK_REQUESTS.labels(str(response.status)).inc()
     return response
+
+
+def _count(receipt: Receipt) -> None:
+    metrics.count_watchdog(receipt.watchdog)
+    for result in ("created", "existing", "resolved", "invalid"):
+        metrics.ALERTS_RECEIVED.labels(result).inc(len(getattr(receipt, result)))
+    metrics.ALERTS_RECEIVED.labels("unmatched").inc(receipt.unmatched)
 
 
 def _error(status: int, message: str, headers: dict[str, str] | None = None) -> web.Response:

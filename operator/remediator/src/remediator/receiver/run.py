@@ -2,15 +2,21 @@
 
 import asyncio
 import signal
+from datetime import UTC, datetime
 
+import httpx
 from aiohttp import web
 from prometheus_client import start_http_server
 
+from remediator.adapters.alertmanager import Alertmanager
 from remediator.adapters.kube import connect
 from remediator.config import ReceiverConfig
 from remediator.receiver.app import make_app
 from remediator.receiver.token import TokenFile
 from remediator.services.ingest import Ingest
+from remediator.services.resync import Resync
+
+_RESYNC_SECONDS = 60
 
 
 async def run(config: ReceiverConfig) -> None:
@@ -20,12 +26,22 @@ async def run(config: ReceiverConfig) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     token = TokenFile(config.token_file)
     start_http_server(config.metrics_port)
-    async with connect(config.kubeconfig) as kube:
+    async with connect(config.kubeconfig) as kube, httpx.AsyncClient(timeout=10) as http:
         ingest = Ingest(kube, config.namespace, config.target_namespaces)
         runner = web.AppRunner(make_app(ingest, token, config.max_body_bytes), handle_signals=False)
         await runner.setup()
+        resync = Resync(Alertmanager(http, config.alertmanager_url), ingest, lambda: datetime.now(UTC))
+        comparing = asyncio.create_task(_compare(resync)) if config.alertmanager_url else None
         try:
             await web.TCPSite(runner, port=config.port).start()
             await stop.wait()
         finally:
+            if comparing is not None:
+                comparing.cancel()
             await runner.cleanup()
+
+
+async def _compare(resync: Resync) -> None:
+    while True:
+        await resync.run()
+        await asyncio.sleep(_RESYNC_SECONDS)

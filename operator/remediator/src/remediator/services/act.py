@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, Conflict, Kube, Rejected
-from remediator.adapters.leases import TargetLeases
+from remediator.adapters.target_leases import TargetLeases
 from remediator.api.names import PLAN_ANNOTATION
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase, Reason

@@ -13,14 +13,17 @@ from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, 
 from remediator.api.alertmanager import Alert, Webhook
 from remediator.api.names import API_VERSION, POLICY_LABEL, RESOLVED_ANNOTATION, TARGET_LABEL
 from remediator.api.policy import PolicySpec
+from remediator.api.reasons import Phase
 from remediator.api.remediation import AlertReference, PolicyReference, RemediationSpec, TargetReference
 from remediator.core.flinkdeployment import consumer_groups
 from remediator.core.matching import ByName, matches, target_query
 from remediator.core.naming import remediation_name, target_hash
 from remediator.services.resources import dump, read_policy
-from remediator.telemetry import metrics
 
 log = logging.getLogger(__name__)
+
+WATCHDOG = "Watchdog"
+"""The alert of kube-prometheus-stack that always fires."""
 
 
 @dataclass
@@ -37,6 +40,8 @@ class Receipt:
     """Alerts that no policy answers."""
     invalid: list[str] = field(default_factory=list)
     """What was wrong with alerts that could not be read."""
+    watchdog: bool = False
+    """Whether the alert Watchdog, which always fires, was among them."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,13 @@ class Ingest:
                 alert = Alert.model_validate(raw)
             except ValidationError as error:
                 receipt.invalid.append(f"alerts[{position}]: {_first_error(error)}")
-                metrics.ALERTS_RECEIVED.labels("invalid").inc()
+                continue
+            if alert.labels.get("alertname") == WATCHDOG:
+                receipt.watchdog |= alert.status == "firing"
                 continue
             matching = [policy for policy in policies if _matches(policy, alert)]
             if not matching:
                 receipt.unmatched += 1
-                metrics.ALERTS_RECEIVED.labels("unmatched").inc()
             try:
                 for policy in matching:
                     for target in await self._targets(policy.spec, alert):
@@ -85,6 +91,18 @@ class Ingest:
         if failure is not None:
             raise failure
         return receipt
+
+    async def resolve_all_but(self, fingerprints: Collection[str]) -> list[str]:
+        """Mark as resolved what is recorded as firing, is not in flight and has another fingerprint."""
+        marked = []
+        for resource in await self._kube.list_all(REMEDIATIONS, self._namespace):
+            phase = Phase((resource.get("status") or {}).get("phase", Phase.PENDING))
+            gone = resource["spec"]["alert"]["fingerprint"] not in fingerprints
+            if gone and phase not in (Phase.EXECUTING, Phase.VERIFYING):
+                name = resource["metadata"]["name"]
+                if await self._mark_resolved(name, datetime.now(UTC), resource):
+                    marked.append(name)
+        return marked
 
     async def _policies(self) -> list[_Policy]:
         policies = []
@@ -127,7 +145,6 @@ class Ingest:
         if alert.status == "resolved":
             if await self._mark_resolved(name, alert.ends_at or datetime.now(UTC)):
                 receipt.resolved.append(name)
-            metrics.ALERTS_RECEIVED.labels("resolved").inc()
             return
         spec = RemediationSpec(
             policy_ref=PolicyReference(name=policy.name, uid=policy.uid),
@@ -147,14 +164,12 @@ class Ingest:
             await self._kube.create(REMEDIATIONS, self._namespace, _resource(name, self._namespace, labels, spec))
         except AlreadyExists:
             receipt.existing.append(name)
-            metrics.ALERTS_RECEIVED.labels("existing").inc()
         else:
             receipt.created.append(name)
-            metrics.ALERTS_RECEIVED.labels("created").inc()
             log.info("remediation created", extra={"remediation": name, "policy": policy.name, "target": target.name})
 
-    async def _mark_resolved(self, name: str, ended: datetime) -> bool:
-        resource = await self._kube.get(REMEDIATIONS, self._namespace, name)
+    async def _mark_resolved(self, name: str, ended: datetime, resource: Resource | None = None) -> bool:
+        resource = resource or await self._kube.get(REMEDIATIONS, self._namespace, name)
         if resource is None or RESOLVED_ANNOTATION in (resource["metadata"].get("annotations") or {}):
             return False
         annotation = {RESOLVED_ANNOTATION: ended.astimezone(UTC).isoformat(timespec="seconds")}

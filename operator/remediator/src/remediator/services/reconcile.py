@@ -8,7 +8,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from remediator.adapters.kube import REMEDIATIONS, Kube
-from remediator.adapters.leases import IsAlive, TargetLeases
+from remediator.adapters.target_leases import IsAlive, TargetLeases
 from remediator.api.policy import Mode, PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Plan, Times

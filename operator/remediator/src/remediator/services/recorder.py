@@ -1,6 +1,7 @@
 """Writes what happened where people look: status, Events, metrics and the log."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from remediator.adapters.kube import EVENTS, REMEDIATIONS, Kube, KubeError, Resource
@@ -22,13 +23,17 @@ class Recorder:
         self._kube = kube
         self._instance = instance
 
-    async def record(self, remediation: Remediation, status: RemediationStatus) -> None:
-        """Write a new status at the version that was read. Raises Conflict when it has changed since."""
+    async def record(self, remediation: Remediation, status: RemediationStatus) -> Remediation:
+        """Write a new status at the version that was read; returns what the API server has now.
+
+        Raises Conflict when it has changed since.
+        """
         resource = {**remediation.resource, "status": dump(status)}
-        await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
+        resource = await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
+        written = replace(remediation, resource=resource, status=status)
         before = remediation.status
         if (status.phase, status.reason, status.step) == (before.phase, before.reason, before.step):
-            return
+            return written
         metrics.TRANSITIONS.labels(status.phase, status.reason).inc()
         self._measure(remediation, status)
         log.info(
@@ -43,6 +48,7 @@ class Recorder:
             },
         )
         await self._events(remediation, status)
+        return written
 
     def _measure(self, remediation: Remediation, status: RemediationStatus) -> None:
         times = status.times
@@ -54,7 +60,12 @@ class Recorder:
             # A rung that did not help is counted like an end.
             outcome = status.phase if status.phase.terminal else Phase.INEFFECTIVE
             metrics.ACTIONS.labels(before[-1].action.split()[0], outcome, status.attempts[-1].reason).inc()
-        if status.phase is Phase.SUCCEEDED and times.patched is not None and times.finished is not None:
+        if (
+            status.phase is Phase.SUCCEEDED
+            and remediation.status.phase is not Phase.SUCCEEDED
+            and times.patched is not None
+            and times.finished is not None
+        ):
             metrics.ACTION_TO_RECOVERY.observe((times.finished - times.patched).total_seconds())
 
     async def _events(self, remediation: Remediation, status: RemediationStatus) -> None:

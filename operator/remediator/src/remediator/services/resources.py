@@ -85,7 +85,7 @@ def as_sibling(remediation: Remediation) -> Sibling:
         phase=remediation.status.phase,
         created=remediation.created,
         actions=remediation.progress.actions,
-        finished=remediation.status.times.finished,
+        finished=remediation.status.times.scaled_back or remediation.status.times.finished,
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 import sys
 
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 
 
@@ -15,6 +16,8 @@ def setup(level: str = "INFO") -> None:
             style="{",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
             datefmt="%Y-%m-%dT%H:%M:%S%z",
+            # kopf hangs its settings on the records of an object; they are long, and cannot be copied.
+            reserved_attrs=[*RESERVED_ATTRS, "settings", "k8s_skip"],
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)

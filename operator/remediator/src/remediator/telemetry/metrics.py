@@ -27,3 +27,21 @@ ACTION_TO_RECOVERY = Histogram(
     buckets=_SECONDS,
 )
 IN_FLIGHT = Gauge("remediator_remediations_in_flight", "FlinkRemediations that the controller is working on.")
+LEASE_HELD = Gauge("remediator_lease_held", "1 while this controller holds the Lease and acts.")
+WATCH_TIMESTAMP = Gauge(
+    "remediator_watch_event_timestamp_seconds",
+    "When it was last seen that every FlinkRemediation in flight is attended to: the watch brings its events.",
+)
+RESYNC_TIMESTAMP = Gauge("remediator_resync_timestamp_seconds", "When Alertmanager was last compared with the records.")
+RESYNC_FINDINGS = Counter(
+    "remediator_resync_findings_total", "FlinkRemediations that resync created or marked resolved."
+)
+WATCHDOG_TIMESTAMP = Gauge(
+    "remediator_watchdog_timestamp_seconds", "When the alert Watchdog was last seen; 0 if it never was."
+)
+
+
+def count_watchdog(seen: bool) -> None:
+    """Note that Watchdog was seen: the path from Prometheus to here is open."""
+    if seen:
+        WATCHDOG_TIMESTAMP.set_to_current_time()

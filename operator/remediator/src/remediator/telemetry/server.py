@@ -16,6 +16,7 @@ class Health:
         self._started = time.monotonic()
         self._loop: float | None = None
         self._api: float | None = None
+        self._silent_since: float | None = None
 
     def loop_alive(self) -> None:
         """The event loop runs."""
@@ -25,10 +26,15 @@ class Health:
         """The API server answered a request of ours."""
         self._api = time.monotonic()
 
+    def watch_works(self, works: bool) -> None:
+        """The watch brings its events, or should have and did not."""
+        self._silent_since = None if works else self._silent_since or time.monotonic()
+
     @property
     def alive(self) -> bool:
-        """Whether the event loop has run lately; it gets the same time to start."""
-        return time.monotonic() - (self._loop or self._started) < _STALE_SECONDS
+        """Whether the event loop has run lately (it gets the same time to start), and the watch is not silent."""
+        now = time.monotonic()
+        return all(now - moment < _STALE_SECONDS for moment in (self._loop or self._started, self._silent_since or now))
 
     @property
     def ready(self) -> bool:

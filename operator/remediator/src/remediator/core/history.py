@@ -1,0 +1,33 @@
+"""Which records may go: history limit, time to live, and none whose alert could bring it back."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True)
+class Record:
+    """A FlinkRemediation of one policy and target, as far as its deletion depends on it."""
+
+    name: str
+    created: datetime
+    finished: datetime | None
+    """None while it has not ended."""
+    alert_started: datetime
+    resolved: bool
+
+
+def expendable(
+    records: Iterable[Record], now: datetime, limit: int, ttl: timedelta, max_alert_age: timedelta
+) -> list[str]:
+    """Return the names to delete: ended more than ``ttl`` ago, and not among the ``limit`` newest.
+
+    The record of an alert that may still fire stays: without it the same occurrence would be answered again. Once the
+    alert is older than ``max_alert_age``, no guard would let it pass any more.
+    """
+    newest_first = sorted(records, key=lambda r: (r.created, r.name), reverse=True)
+    return [
+        r.name
+        for r in newest_first[limit:]
+        if r.finished is not None and now - r.finished >= ttl and (r.resolved or now - r.alert_started > max_alert_age)
+    ]
