@@ -37,8 +37,10 @@ setup: .venv/.installed ## Make .venv (packages) and .tools/bin (helm, kubectl, 
 
 .venv/.installed: operator/remediator/requirements.txt operator/remediator/pyproject.toml requirements-dev.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --require-hashes -r operator/remediator/requirements.txt -r requirements-dev.txt
+	@# The lock files are complete: without --no-deps, older pips look at newer versions than the locked ones, and fail.
+	$(BIN)/pip install -q --no-deps --require-hashes -r operator/remediator/requirements.txt -r requirements-dev.txt
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e operator/remediator
+	$(BIN)/pip check
 	touch $@
 
 .PHONY: generate
