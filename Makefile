@@ -17,7 +17,7 @@ help: ## Show the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: setup ## From nothing to a lag alert that scales a real Flink job (CLUSTER=existing|kind|local)
+demo: tools ## From nothing to a lag alert that scales a real Flink job (CLUSTER=existing|kind|local)
 	$(BIN)/python -m demo
 
 .PHONY: test
@@ -29,17 +29,28 @@ lint: .venv/.installed ## Format, types and architecture
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy operator/remediator/src
+	$(BIN)/mypy operator/data_monitor/src
 	$(BIN)/lint-imports --no-logo
 
 .PHONY: setup
-setup: .venv/.installed ## Make .venv (packages) and .tools/bin (helm, kubectl, promtool, amtool, kubeconform)
+setup: .venv/.report-installed tools ## Make .venv (packages) and .tools/bin (helm, kubectl, promtool, amtool, kubeconform)
+
+.PHONY: tools
+tools: .venv/.installed
 	$(BIN)/python -m cluster tools
 
-.venv/.installed: operator/remediator/requirements.txt operator/remediator/pyproject.toml requirements-dev.txt
+LOCKS := operator/remediator/requirements.txt operator/data_monitor/requirements.txt requirements-dev.txt
+.venv/.installed: $(LOCKS) operator/remediator/pyproject.toml operator/data_monitor/pyproject.toml
 	$(PYTHON) -m venv .venv
 	@# The lock files are complete: without --no-deps, older pips look at newer versions than the locked ones, and fail.
-	$(BIN)/pip install -q --no-deps --require-hashes -r operator/remediator/requirements.txt -r requirements-dev.txt
-	$(BIN)/pip install -q --no-deps --no-build-isolation -e operator/remediator
+	$(BIN)/pip install -q --no-deps --require-hashes $(addprefix -r ,$(LOCKS))
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e operator/remediator -e operator/data_monitor
+	$(BIN)/pip check
+	touch $@
+
+# Evidently, a gigabyte: for `data-monitor report` and its tests. The cluster and the demo do without.
+.venv/.report-installed: .venv/.installed operator/data_monitor/requirements-report.txt
+	$(BIN)/pip install -q --no-deps --require-hashes -r operator/data_monitor/requirements-report.txt
 	$(BIN)/pip check
 	touch $@
 

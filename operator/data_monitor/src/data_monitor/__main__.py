@@ -1,0 +1,40 @@
+"""Command line of the data monitor."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_monitor import __version__, config
+from data_monitor.errors import InputError
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="data-monitor", description="Data drift and quality of a Kafka topic.")
+    top.add_argument("--version", action="version", version=__version__)
+    commands = top.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="say whether a configuration file is right")
+    check.add_argument("--config", type=Path, required=True, help="configuration file (YAML)")
+    check.set_defaults(run=_check)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    config.load(arguments.config)
+    print(f"{arguments.config}: good")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
