@@ -9,13 +9,18 @@ from remediator.__main__ import parser
 from remediator.api.policy import PolicySpec
 
 NAME = "streaming-monitoring-remediator"
+ROLES = ("receiver", "controller")
 Rights = set[tuple[str, str, str, str]]
 
 
 def rights(rendered: Render, role: str, scenario: str | None = None) -> Rights:
     """What a role may do: (namespace, group, resource, verb)."""
     result = rendered(scenario)
-    roles = {(o["metadata"]["namespace"], o["metadata"]["name"]): o for o in result.objects if o["kind"] == "Role"}
+    roles = {
+        (o["metadata"].get("namespace", "streaming"), o["metadata"]["name"]): o
+        for o in result.objects
+        if o["kind"] == "Role"
+    }
     found = set()
     for binding in (o for o in result.objects if o["kind"] == "RoleBinding"):
         if binding["subjects"] != [{"kind": "ServiceAccount", "name": f"{NAME}-{role}", "namespace": "streaming"}]:
@@ -32,26 +37,28 @@ def verbs(found: Rights, resource: str, namespace: str = "streaming") -> set[str
     return {verb for where, _, what, verb in found if what == resource and where == namespace}
 
 
-def test_receiver_cannot_touch_flink(rendered: Render) -> None:
-    found = rights(rendered, "receiver")
-    assert verbs(found, "flinkdeployments") == {"get", "list"}
-    assert verbs(found, "flinkremediations") == {"create", "get", "patch"}
-    assert verbs(found, "flinkremediations/status") == set()
-    assert verbs(found, "flinkremediationpolicies") == {"get", "list"}
-    assert {resource for _, _, resource, _ in found} == {
-        "flinkdeployments",
-        "flinkremediations",
-        "flinkremediationpolicies",
+def by_resource(found: Rights) -> dict[str, set[str]]:
+    return {f"{group}/{what}": verbs(found, what) for _, group, what, _ in found}
+
+
+GROUP = "remediation.streaming-monitoring.dev"
+
+
+def test_rights_are_these_and_no_more(rendered: Render) -> None:
+    """That they suffice, and what is refused without them, is in tests/apiserver/test_rbac.py."""
+    assert by_resource(rights(rendered, "receiver")) == {
+        f"{GROUP}/flinkremediations": {"create", "get", "list", "patch"},
+        f"{GROUP}/flinkremediationpolicies": {"list"},
+        "flink.apache.org/flinkdeployments": {"get", "list"},
     }
-
-
-def test_controller_patches_flink_and_never_creates_or_deletes(rendered: Render) -> None:
-    found = rights(rendered, "controller")
-    assert verbs(found, "flinkdeployments") == {"get", "list", "watch", "patch"}
-    assert not verbs(found, "flinkremediations") & {"create", "delete"}
-    assert {"get", "update", "patch"} <= verbs(found, "flinkremediations/status")
-    assert not verbs(found, "flinkremediationpolicies") & {"create", "update", "patch", "delete"}
-    assert "secrets" not in {resource for _, _, resource, _ in found}
+    assert by_resource(rights(rendered, "controller")) == {
+        f"{GROUP}/flinkremediations": {"get", "list", "watch", "patch", "delete"},
+        f"{GROUP}/flinkremediations/status": {"update"},
+        f"{GROUP}/flinkremediationpolicies": {"get", "list"},
+        "flink.apache.org/flinkdeployments": {"get", "patch"},
+        "coordination.k8s.io/leases": {"create", "get", "update", "delete"},
+        "events.k8s.io/events": {"create"},
+    }
 
 
 def test_rights_follow_the_target_namespaces(rendered: Render) -> None:
@@ -69,8 +76,17 @@ def test_nothing_is_cluster_wide_but_the_upgrade_of_definitions(rendered: Render
         assert o["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
 
 
+def test_the_last_hook_frees_what_was_in_flight(rendered: Render) -> None:
+    """What it does is in tests/apiserver/test_uninstall.py."""
+    job = rendered().one("Job", f"{NAME}-uninstall")
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-delete"
+    script, *arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert script.rstrip() == (render.CHART / "files/hooks.py").read_text().rstrip()
+    assert arguments == ["let-go", "streaming", "40"]
+
+
 @pytest.mark.parametrize("scenario", [None, "existing-values.yaml"])
-@pytest.mark.parametrize("role", ["receiver", "controller"])
+@pytest.mark.parametrize("role", ROLES)
 def test_flags_are_those_of_the_program(
     rendered: Render, role: str, scenario: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,12 +106,27 @@ def test_flags_are_those_of_the_program(
         assert str(arguments.token_file) == "/etc/remediator/webhook/token"
 
 
-def test_receiver_stays_reachable(rendered: Render) -> None:
-    result = rendered()
-    assert result.one("Deployment", f"{NAME}-receiver")["spec"]["replicas"] == 2
-    assert result.one("PodDisruptionBudget", f"{NAME}-receiver")["spec"]["minAvailable"] == 1
-    single = {"remediator": {"receiver": {"replicas": 1}}}
-    assert not rendered(values=single).of("PodDisruptionBudget")  # it would block every drain
+@pytest.mark.parametrize("role", ROLES)
+def test_several_replicas_are_never_all_drained(rendered: Render, role: str) -> None:
+    for replicas in (1, 2):
+        result = rendered(values={"remediator": {role: {"replicas": replicas}}})
+        deployment = result.one("Deployment", f"{NAME}-{role}")
+        assert deployment["spec"]["replicas"] == replicas
+        assert deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+        pod = deployment["spec"]["template"]
+        (spread,) = pod["spec"]["topologySpreadConstraints"]
+        selector = spread["labelSelector"]["matchLabels"]
+        assert selector.items() <= pod["metadata"]["labels"].items()
+        budgets = result.of("PodDisruptionBudget")
+        if replicas == 1:
+            assert f"{NAME}-{role}" not in budgets  # it would block every drain
+        else:
+            assert budgets[f"{NAME}-{role}"]["spec"] == {"minAvailable": 1, "selector": {"matchLabels": selector}}
+
+
+def test_two_receivers_and_one_controller_by_default(rendered: Render) -> None:
+    replicas = {role: rendered().one("Deployment", f"{NAME}-{role}")["spec"]["replicas"] for role in ROLES}
+    assert replicas == {"receiver": 2, "controller": 1}
 
 
 def test_token_is_random_and_can_be_ones_own(rendered: Render) -> None:

@@ -4,6 +4,9 @@ uninstall NAMESPACE NAME SECONDS: delete a FlinkDeployment and wait until it is 
 removes operators and what they manage at the same time, and an object that waits for the finalizer of an operator
 that is gone stays for ever.
 
+let-go NAMESPACE SECONDS: free the FlinkRemediations that were in flight of the controller's finalizer, once no controller
+holds its Lease any more, and delete the remediator's Leases.
+
 apply-crds FILE...: bring our definitions up to date. Helm installs what is in crds/ once and never touches it again.
 """
 
@@ -21,6 +24,10 @@ from typing import Any
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
+REMEDIATION_GROUP = "remediation.streaming-monitoring.dev"
+FINALIZER = f"{REMEDIATION_GROUP}/in-flight"
+CONTROLLER_LEASE = "streaming-monitoring-remediator-controller"
+TARGET_LABEL = f"{REMEDIATION_GROUP}/target"
 MANAGER = "helm"  # Helm 4 applies definitions at install: under another name a later install would be a conflict
 
 
@@ -70,6 +77,32 @@ def uninstall(api: Api, namespace: str, name: str, patience: float, pause: float
     return f"Flink's operator did not answer for {patience:.0f} s; deleted without it"
 
 
+def let_go(api: Api, namespace: str, patience: float, pause: float = 1) -> str:
+    """Take the finalizer off FlinkRemediations and delete Leases; returns what happened, in words."""
+    leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        lease = api.call("GET", f"{leases}/{CONTROLLER_LEASE}")
+        if lease is None or not lease["spec"].get("holderIdentity"):
+            break
+        time.sleep(pause)
+    api.call("DELETE", f"{leases}/{CONTROLLER_LEASE}")
+    for lease in (api.call("GET", f"{leases}?labelSelector={TARGET_LABEL}") or {"items": []})["items"]:
+        api.call("DELETE", f"{leases}/{lease['metadata']['name']}")
+    freed = 0
+    remediations = f"/apis/{REMEDIATION_GROUP}/v1alpha1/namespaces/{namespace}/flinkremediations"
+    for remediation in (api.call("GET", remediations) or {"items": []})["items"]:
+        metadata = remediation["metadata"]
+        finalizers = metadata.get("finalizers") or []
+        if FINALIZER in finalizers:
+            rest = [finalizer for finalizer in finalizers if finalizer != FINALIZER]
+            # The version: whoever changed the list meanwhile is not overwritten; the Job tries again.
+            body = {"metadata": {"finalizers": rest, "resourceVersion": metadata["resourceVersion"]}}
+            api.call("PATCH", f"{remediations}/{metadata['name']}", body)
+            freed += 1
+    return f"{freed} were in flight"
+
+
 def apply_crds(api: Api, paths: Sequence[Path]) -> Iterator[str]:
     """Apply definitions from JSON files by server-side apply; yields what happened to each, in words."""
     for path in paths:
@@ -87,6 +120,9 @@ def main(command: str, *arguments: str) -> None:
     if command == "uninstall":
         namespace, name, patience = arguments
         print(f"FlinkDeployment {namespace}/{name}: {uninstall(connect(), namespace, name, float(patience))}")
+    elif command == "let-go":
+        namespace, patience = arguments
+        print(f"FlinkRemediations in {namespace}: {let_go(connect(), namespace, float(patience))}")
     elif command == "apply-crds":
         for line in apply_crds(connect(), [Path(argument) for argument in arguments]):
             print(line, flush=True)

@@ -35,6 +35,13 @@ securityContext:
   runAsUser: 65532
   runAsGroup: 65532
   fsGroup: 65532
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "streaming-monitoring.selectorLabels" . | nindent 8 }}
 {{- with $root.Values.remediator.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}

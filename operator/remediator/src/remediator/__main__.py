@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from remediator import __version__
 from remediator.api import crds
+from remediator.api.base import parse_duration
 from remediator.config import ControllerConfig, ReceiverConfig
 from remediator.telemetry import logging
 
@@ -30,8 +33,8 @@ def parser() -> argparse.ArgumentParser:
     _option(receiver, "port", help="port of the webhook", kind=int, default="8080")
     _option(receiver, "token-file", help="file with the bearer token", kind=Path, required=True)
     _option(receiver, "max-body-bytes", help="largest webhook accepted", kind=int, default=str(1024 * 1024))
-
-    _option(receiver, "alertmanager-url", help="where missed alerts are looked for each minute", default="")
+    _option(receiver, "alertmanager-url", help="where alerts are looked for that no webhook brought", default="")
+    _option(receiver, "resync-period", help="how often they are looked for", kind=_period, default="1m")
 
     controller = commands.add_parser("controller", parents=[common], help="carry out FlinkRemediations")
     _option(controller, "prometheus-url", help="where verification queries go", required=True)
@@ -40,6 +43,13 @@ def parser() -> argparse.ArgumentParser:
         "flink-rest-url-template",
         help="JobManager REST of a FlinkDeployment",
         default="http://{name}-rest.{namespace}:8081",
+    )
+    _option(
+        controller,
+        "sweep-period",
+        help="how often old records are deleted and the watch is checked",
+        kind=_period,
+        default="30s",
     )
     commands.add_parser("crds", help="print the CustomResourceDefinitions")
     return top
@@ -70,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     token_file=arguments.token_file,
                     max_body_bytes=arguments.max_body_bytes,
                     alertmanager_url=arguments.alertmanager_url,
+                    resync_period=arguments.resync_period,
                 )
             )
         )
@@ -81,9 +92,20 @@ def main(argv: Sequence[str] | None = None) -> int:
                 **common,
                 prometheus_url=arguments.prometheus_url,
                 flink_rest_url_template=arguments.flink_rest_url_template,
+                sweep_period=arguments.sweep_period,
             )
         )
     return 0
+
+
+def _period(text: str) -> timedelta:
+    try:
+        period = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not period:
+        raise argparse.ArgumentTypeError("must be longer than 0s")
+    return period
 
 
 def _option(
@@ -91,7 +113,7 @@ def _option(
     name: str,
     *,
     help: str,
-    kind: type = str,
+    kind: Callable[[str], Any] = str,
     default: str | None = None,
     required: bool = False,
     many: bool = False,

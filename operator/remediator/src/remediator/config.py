@@ -1,6 +1,7 @@
 """What the command line and the environment configure."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 
@@ -26,6 +27,8 @@ class ReceiverConfig(Config):
     max_body_bytes: int
     alertmanager_url: str
     """Empty: what notifications did not bring is not looked for."""
+    resync_period: timedelta
+    """How often it is looked for."""
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,5 @@ class ControllerConfig(Config):
 
     prometheus_url: str
     flink_rest_url_template: str
+    sweep_period: timedelta
+    """How often what has ended is swept, and the watch is checked."""

@@ -4,7 +4,7 @@ Source: https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,7 +15,8 @@ class State:
     """What one Alertmanager knows."""
 
     started: datetime
-    """When it was started: it hears of all alerts again only some minutes later."""
+    """When it was started: it hears of all alerts again only some minutes later. Now, if not one and the same
+    Alertmanager gave all answers."""
     active: list[dict[str, Any]]
     """Alerts that are neither silenced nor inhibited, in the form of a webhook's alerts."""
     fingerprints: frozenset[str]
@@ -31,10 +32,13 @@ class Alertmanager:
 
     async def state(self) -> State:
         """Return what it knows. Raises httpx.HTTPError, and ValueError or KeyError for an answer of another form."""
-        status = await self._get("/api/v2/status")
+        before = await self._get("/api/v2/status")
         alerts = await self._get("/api/v2/alerts")
+        after = await self._get("/api/v2/status")
+        # In nanoseconds: it tells the replicas behind one Service apart.
+        same = before["uptime"] == after["uptime"]
         return State(
-            started=datetime.fromisoformat(status["uptime"]),
+            started=datetime.fromisoformat(after["uptime"]) if same else datetime.now(UTC),
             active=[_as_in_webhook(alert) for alert in alerts if alert["status"]["state"] == "active"],
             fingerprints=frozenset(alert["fingerprint"] for alert in alerts),
         )

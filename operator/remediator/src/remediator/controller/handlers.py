@@ -28,6 +28,7 @@ from remediator.telemetry import metrics
 log = logging.getLogger(__name__)
 
 AFTER_TROUBLE = timedelta(seconds=5)
+AFTER_BUG = timedelta(seconds=30)
 AFTER_CONFLICT = timedelta(seconds=0.2)
 """Often it is kopf's own finalizer that was written meanwhile."""
 
@@ -51,6 +52,7 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 20
+    settings.networking.error_backoffs = (1, 1, 2, 3, *[5] * 10)  # kopf's own grow to 21 s: too long to be blind after
     config: ControllerConfig = memo.config
     kube: ApiServer = memo.kube
     memo.resources = stack = AsyncExitStack()
@@ -62,9 +64,11 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
     gatherer, recorder = Gatherer(kube, flink, prometheus, clock), Recorder(kube, socket.gethostname())
     memo.reconciler = Reconciler(kube, gatherer, TargetLeases(kube, config.namespace), recorder, clock)
-    memo.attendance = Attendance()
+    memo.attendance = Attendance(grace=config.sweep_period)
     sweeper = Sweeper(kube, gatherer, recorder, config.namespace, clock)
-    memo.housekeeping = asyncio.create_task(keep_house(sweeper, memo.attendance, memo.health, clock))
+    memo.housekeeping = asyncio.create_task(
+        keep_house(sweeper, memo.attendance, memo.health, config.sweep_period, clock)
+    )
 
 
 @kopf.on.cleanup()
@@ -79,7 +83,9 @@ def in_flight(status: kopf.Status, **_: Any) -> bool:
     return not Phase(status.get("phase", Phase.PENDING)).terminal
 
 
-@kopf.daemon(GROUP, VERSION, "flinkremediations", when=in_flight, backoff=10, cancellation_timeout=20)
+# kopf stops a daemon when its own last write makes it superfluous, and when the process ends: first it asks, so that
+# what follows from the write (Events, the target's Lease) is finished.
+@kopf.daemon(GROUP, VERSION, "flinkremediations", when=in_flight, cancellation_backoff=10, cancellation_timeout=10)
 async def remediate(
     namespace: str | None, name: str | None, memo: kopf.Memo, stopped: kopf.DaemonStopped, **_: Any
 ) -> None:
@@ -97,6 +103,11 @@ async def remediate(
             except KubeError as error:
                 log.warning("step not finished", extra={"remediation": name, "error": str(error)})
                 delay = AFTER_TROUBLE
+            except Exception:
+                # One record that cannot be worked on is still attended to: it must not look like a silent watch,
+                # for which the whole process is restarted.
+                log.exception("step failed", extra={"remediation": name})
+                delay = AFTER_BUG
             if delay is None:
                 return
             await stopped.wait(delay.total_seconds())

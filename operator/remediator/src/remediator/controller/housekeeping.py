@@ -14,15 +14,12 @@ from remediator.telemetry.server import Health
 
 log = logging.getLogger(__name__)
 
-_PERIOD_SECONDS = 30
-GRACE = timedelta(seconds=30)
-"""A FlinkRemediation of this age has a daemon, or the watch has gone silent."""
-
 
 class Attendance:
-    """The FlinkRemediations that a daemon works on."""
+    """The FlinkRemediations that a daemon works on: one older than ``grace`` has one, or the watch is silent."""
 
-    def __init__(self) -> None:
+    def __init__(self, grace: timedelta) -> None:
+        self._grace = grace
         self._names: set[str] = set()
 
     @contextmanager
@@ -36,17 +33,22 @@ class Attendance:
 
     def missing(self, in_flight: dict[str, datetime], now: datetime) -> list[str]:
         """Return who of those in flight should have somebody, and has nobody."""
-        return sorted(name for name, created in in_flight.items() if name not in self._names and now - created > GRACE)
+        return sorted(
+            name for name, created in in_flight.items() if name not in self._names and now - created > self._grace
+        )
 
 
-async def keep_house(sweeper: Sweeper, attendance: Attendance, health: Health, clock: Clock) -> None:
+async def keep_house(sweeper: Sweeper, attendance: Attendance, health: Health, period: timedelta, clock: Clock) -> None:
     """Sweep and check for ever. A watch that stays silent makes the process unhealthy, so that it is restarted."""
     while True:
-        await asyncio.sleep(_PERIOD_SECONDS)
+        await asyncio.sleep(period.total_seconds())
         try:
             swept = await sweeper.sweep()
         except KubeError as error:
             log.warning("not swept", extra={"error": str(error)})
+            continue
+        except Exception:
+            log.exception("not swept")  # the next one finds the world a little different
             continue
         missing = attendance.missing(swept.in_flight, clock())
         health.watch_works(not missing)

@@ -28,32 +28,36 @@ def run(config: ControllerConfig) -> None:
 async def _run(config: ControllerConfig) -> None:
     if config.kubeconfig is not None:
         os.environ["KUBECONFIG"] = str(config.kubeconfig)  # where kopf's login looks
-    health = Health()
+    health = Health(patience=2 * config.sweep_period)
     serve(config.metrics_port, health)
     async with connect(config.kubeconfig) as kube, _heartbeat(kube, config.namespace, health):
         # A restarted container keeps its host's name; it must not take itself for the one that crashed.
         identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
         lease = LeaderLease(kube, config.namespace, LEASE, identity)
-        if not await lease.acquire(_stop_on_signal()):
+        stop = _stop_on_signal()
+        if not await lease.acquire(stop):
             return
-        stop = asyncio.Event()
         keeping = asyncio.create_task(lease.keep(stop))
-        await kopf.operator(
-            standalone=True,
-            namespaces=[config.namespace],
-            memo=kopf.Memo(config=config, health=health, kube=kube.fenced(lambda: lease.held)),
-            # kopf would ask for the user's name, which a container's user may not have.
-            identity=identity,  # type: ignore[arg-type]
-            stop_flag=stop,
-        )
-        keeping.cancel()
-        if stop.is_set():
+        try:
+            await kopf.operator(
+                standalone=True,
+                namespaces=[config.namespace],
+                memo=kopf.Memo(config=config, health=health, kube=kube.fenced(lambda: lease.held)),
+                # kopf would ask for the user's name, which a container's user may not have.
+                identity=identity,  # type: ignore[arg-type]
+                stop_flag=stop,
+            )
+        finally:
+            lost = not lease.held
+            stop.set()
+            await keeping
+            await lease.release()
+        if lost:
             raise SystemExit(1)
-        await lease.release()
 
 
 def _stop_on_signal() -> asyncio.Event:
-    # Until kopf, which ends its daemons before it ends itself, takes the signals over.
+    # kopf takes the signals over once it runs.
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)

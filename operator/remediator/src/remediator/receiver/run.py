@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from aiohttp import web
@@ -15,8 +15,6 @@ from remediator.receiver.app import make_app
 from remediator.receiver.token import TokenFile
 from remediator.services.ingest import Ingest
 from remediator.services.resync import Resync
-
-_RESYNC_SECONDS = 60
 
 
 async def run(config: ReceiverConfig) -> None:
@@ -31,7 +29,7 @@ async def run(config: ReceiverConfig) -> None:
         runner = web.AppRunner(make_app(ingest, token, config.max_body_bytes), handle_signals=False)
         await runner.setup()
         resync = Resync(Alertmanager(http, config.alertmanager_url), ingest, lambda: datetime.now(UTC))
-        comparing = asyncio.create_task(_compare(resync)) if config.alertmanager_url else None
+        comparing = asyncio.create_task(_compare(resync, config.resync_period)) if config.alertmanager_url else None
         try:
             await web.TCPSite(runner, port=config.port).start()
             await stop.wait()
@@ -41,7 +39,7 @@ async def run(config: ReceiverConfig) -> None:
             await runner.cleanup()
 
 
-async def _compare(resync: Resync) -> None:
+async def _compare(resync: Resync, period: timedelta) -> None:
     while True:
         await resync.run()
-        await asyncio.sleep(_RESYNC_SECONDS)
+        await asyncio.sleep(period.total_seconds())

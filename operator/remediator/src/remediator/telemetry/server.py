@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import timedelta
 from http.server import ThreadingHTTPServer
 
 from prometheus_client import MetricsHandler
@@ -10,9 +11,10 @@ _STALE_SECONDS = 60.0
 
 
 class Health:
-    """When signs of life were last seen, on the monotonic clock."""
+    """When signs of life were last seen, on the monotonic clock. ``patience``: how long the watch may be silent."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: timedelta) -> None:
+        self._patience = patience.total_seconds()
         self._started = time.monotonic()
         self._loop: float | None = None
         self._api: float | None = None
@@ -34,7 +36,8 @@ class Health:
     def alive(self) -> bool:
         """Whether the event loop has run lately (it gets the same time to start), and the watch is not silent."""
         now = time.monotonic()
-        return all(now - moment < _STALE_SECONDS for moment in (self._loop or self._started, self._silent_since or now))
+        silent = self._silent_since is not None and now - self._silent_since >= self._patience
+        return now - (self._loop or self._started) < _STALE_SECONDS and not silent
 
     @property
     def ready(self) -> bool:
