@@ -4,7 +4,7 @@ uninstall NAMESPACE NAME SECONDS: delete a FlinkDeployment and wait until it is 
 removes operators and what they manage at the same time, and an object that waits for the finalizer of an operator
 that is gone stays for ever.
 
-let-go NAMESPACE SECONDS: free the FlinkRemediations that were in flight of the controller's finalizer, once no controller
+let-go NAMESPACE SECONDS: take the controller's finalizer off FlinkRemediations in flight, once no controller
 holds its Lease any more, and delete the remediator's Leases.
 
 apply-crds FILE...: bring our definitions up to date. Helm installs what is in crds/ once and never touches it again.
