@@ -84,20 +84,19 @@ def test_upgrade_mode_of_a_restore_survives(upgrade: Upgrade) -> None:
     assert job(upgrade([live], {"pipeline": {"job": {"upgradeMode": "savepoint"}}}))["upgradeMode"] == "last-state"
 
 
-def test_rate_of_the_load_survives(upgrade: Upgrade) -> None:
+def test_dials_of_the_load_survive(upgrade: Upgrade) -> None:
+    said = {"streaming-monitoring.dev/chart-rate": "400", "streaming-monitoring.dev/chart-shift": "0"}
     live = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            **OWNED,
-            "name": "streaming-monitoring-loadgen",
-            "annotations": {**OWNER, "streaming-monitoring.dev/chart-rate": "400"},
-        },
-        "data": {"rate": "800"},
+        "metadata": {**OWNED, "name": "streaming-monitoring-loadgen", "annotations": {**OWNER, **said}},
+        "data": {"rate": "800", "shift": "1"},
     }
-    assert upgrade([live]).one("ConfigMap", "streaming-monitoring-loadgen")["data"]["rate"] == "800"
-    slower = {"pipeline": {"loadgen": {"rate": 100}}}
-    assert upgrade([live], slower).one("ConfigMap", "streaming-monitoring-loadgen")["data"]["rate"] == "100"
+    dials = upgrade([live]).one("ConfigMap", "streaming-monitoring-loadgen")["data"]
+    assert dials == {"rate": "800", "shift": "1"}
+    changed = {"pipeline": {"loadgen": {"rate": 100, "shift": 0.5}}}
+    dials = upgrade([live], changed).one("ConfigMap", "streaming-monitoring-loadgen")["data"]
+    assert dials == {"rate": "100", "shift": "0.5"}
 
 
 def test_token_is_kept(upgrade: Upgrade) -> None:

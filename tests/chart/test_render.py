@@ -146,12 +146,11 @@ def test_checkpoints(rendered: Render, checkpoints: Object, volume: Object, clai
 
 def test_load_generator(rendered: Render) -> None:
     result = rendered("pipeline-values.yaml")
-    assert result.one("ConfigMap", "streaming-monitoring-loadgen")["data"] == {"rate": "400"}
+    assert result.one("ConfigMap", "streaming-monitoring-loadgen")["data"] == {"rate": "400", "shift": "0"}
     pod = result.one("Deployment", "streaming-monitoring-loadgen")["spec"]["template"]["spec"]
     mounts = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
-    assert mounts["rate"]["mountPath"] == "/etc/loadgen"
-    assert "subPath" not in mounts["rate"]  # it would never be updated
-    assert "--rate-file=/etc/loadgen/rate" in pod["containers"][0]["args"]
+    assert mounts["dials"]["mountPath"] == "/etc/loadgen"
+    assert "subPath" not in mounts["dials"]  # it would never be updated
 
 
 def test_arguments_are_those_of_the_programs(rendered: Render) -> None:
@@ -159,7 +158,7 @@ def test_arguments_are_those_of_the_programs(rendered: Render) -> None:
     pod = result.one("Deployment", "streaming-monitoring-loadgen")["spec"]["template"]["spec"]
     options = parse_arguments(pod["containers"][0]["args"])
     assert options.command == "run"
-    assert str(options.rate_file) == "/etc/loadgen/rate"
+    assert (str(options.rate_file), str(options.shift_file)) == ("/etc/loadgen/rate", "/etc/loadgen/shift")
     # The job imports PyFlink, which only its image has.
     job = (render.ROOT / "examples/pipeline/ml_recommender.py").read_text()
     args = result.one("FlinkDeployment", "ml-recommender")["spec"]["job"]["args"]

@@ -7,14 +7,14 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from loadgen import audit, kafka, metrics
-from loadgen.dials import Dial
+from loadgen.dials import Dial, parse_rate, parse_shift
 from loadgen.events import EventSource, new_run
 from loadgen.generate import TICK_SECONDS, Generator, Watch
-from loadgen.pacing import parse_rate
 
 _EXIT_LOST = 1
 _EXIT_UNAVAILABLE = 2
@@ -29,12 +29,14 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
 
     run = commands.add_parser("run", help="produce events until stopped (the default command)")
     _common(run)
-    run.add_argument("--rate", type=_rate, default=400.0, help="events per second (400)")
+    run.add_argument("--rate", type=_number(parse_rate), default=400.0, help="events per second (400)")
     run.add_argument("--rate-file", type=Path, help="a file with the rate, read again every second")
     run.add_argument("--bad-fraction", type=_fraction, default=0.01, help="share of invalid events (0.01)")
     run.add_argument("--late-fraction", type=_fraction, default=0.0, help="share of late events (0)")
     run.add_argument("--late-seconds", type=float, default=60.0, help="how late these are (60)")
-    run.add_argument("--shift", type=float, default=0.0, help="move the features by this many deviations (0)")
+    run.add_argument(
+        "--shift", type=_number(parse_shift), default=0.0, help="move the features by this many deviations (0)"
+    )
     run.add_argument("--shift-file", type=Path, help="a file with the shift, read again every second")
     run.add_argument("--run", default=None, help="name of the run, the first part of its event ids (made up)")
     run.add_argument("--duration", type=float, help="stop after so many seconds")
@@ -63,11 +65,16 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--events-topic", default="events")
 
 
-def _rate(text: str) -> float:
-    try:
-        return parse_rate(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def _number(parse: Callable[[str], float]) -> Callable[[str], float]:
+    """The same check for an argument as for the dial's file, with its words."""
+
+    def read(text: str) -> float:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return read
 
 
 def _fraction(text: str) -> float:
@@ -111,7 +118,7 @@ def run(options: argparse.Namespace) -> int:
         partitions,
         source,
         Dial("rate", options.rate, options.rate_file, parse_rate, _say),
-        Dial("shift", options.shift, options.shift_file, float, _say),
+        Dial("shift", options.shift, options.shift_file, parse_shift, _say),
     )
     if options.metrics_port:
         metrics.serve(options.metrics_port, generator)

@@ -41,3 +41,20 @@ class Dial:
             self._report(f"{self._name} {self.value:g} -> {value:g}")
             self.value = value
         return self.value
+
+
+def parse_rate(text: str) -> float:
+    """A rate as a person writes it into a file. Raises ValueError."""
+    return _between(text, 0, 1_000_000, "a rate", "events per second")
+
+
+def parse_shift(text: str) -> float:
+    """A shift of the features as a person writes it into a file. Raises ValueError."""
+    return _between(text, -10, 10, "a shift", "standard deviations")
+
+
+def _between(text: str, low: float, high: float, what: str, unit: str) -> float:
+    number = float(text.strip())
+    if not low <= number <= high:
+        raise ValueError(f"{what} is between {low} and {high} {unit}, not {text.strip()}")
+    return number

@@ -43,11 +43,3 @@ class Pacer:
         if self._credit > most:
             self.missed += self._credit - most
             self._credit = most
-
-
-def parse_rate(text: str) -> float:
-    """A rate as a person writes it into a file. Raises ValueError."""
-    rate = float(text.strip())
-    if not 0 <= rate <= 1_000_000:
-        raise ValueError(f"a rate is between 0 and 1000000 events per second, not {text.strip()}")
-    return rate

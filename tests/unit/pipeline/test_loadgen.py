@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from loadgen.__main__ import parse_arguments
-from loadgen.dials import Dial
+from loadgen.dials import Dial, parse_rate, parse_shift
 from loadgen.events import EventSource, new_run
 from loadgen.generate import Generator, Watch
 from loadgen.kafka import Complaints
-from loadgen.pacing import CATCH_UP_SECONDS, Pacer, parse_rate
+from loadgen.pacing import CATCH_UP_SECONDS, Pacer
 from recommender import features
 
 NOW_MS = 1_764_000_000_000
@@ -61,14 +61,14 @@ def constant(value, name="rate"):
     return Dial(name, value, None, float, lambda text: None)
 
 
-def generator(clock, sink=None, rate=None, **source):
+def generator(clock, sink=None, rate=None, shift=None, **source):
     return Generator(
         sink or FakeSink(),
         "events",
         list(range(8)),
         EventSource("run", **source),
         rate or constant(400.0),
-        constant(0.0, "shift"),
+        shift or constant(0.0, "shift"),
         clock=clock,
         wall_ms=lambda: NOW_MS,
     )
@@ -122,10 +122,11 @@ def test_a_clock_that_goes_back_earns_nothing():
     assert pacer.due(10.25) == 32
 
 
-@pytest.mark.parametrize("text", ["", "many", "-1", "nan", "inf", "1e9"])
-def test_a_rate_that_is_none(text):
+@pytest.mark.parametrize("text", ["", "many", "-11", "nan", "inf", "1e9"])
+@pytest.mark.parametrize("parse", [parse_rate, parse_shift])
+def test_a_dial_that_says_no_number_of_use(parse, text):
     with pytest.raises(ValueError, match=r".+"):
-        parse_rate(text)
+        parse(text)
 
 
 @pytest.mark.parametrize(("text", "rate"), [("400\n", 400.0), (" 0 ", 0.0), ("0.5", 0.5), ("1e3", 1000.0)])
@@ -224,12 +225,27 @@ def test_the_watch_says_when_the_generator_is_behind():
 
 
 def test_a_shift_moves_the_features():
-    def minutes(shift):
+    def median(shift):
         source = EventSource("run", shift=shift, random=random.Random(3))
-        events = [json.loads(source.next(NOW_MS)) for _ in range(500)]
-        return statistics.median(features.extract(e, lambda user: (0.5, 1.0))["session_minutes"] for e in events)
+        events = [json.loads(source.next(NOW_MS)) for _ in range(2000)]
+        return statistics.median(features.extract(e, lambda user: (0.5, 1.0))["price_log"] for e in events)
 
-    assert minutes(1.0) > 2 * minutes(0.0)
+    # The price's logarithm has a standard deviation of 0.8.
+    assert median(1.0) - median(0.0) == pytest.approx(0.8, abs=0.1)
+    assert median(-1.0) - median(0.0) == pytest.approx(-0.8, abs=0.1)
+
+
+def test_the_shift_is_turned_while_it_runs(tmp_path):
+    clock, sink, file = Clock(), FakeSink(), tmp_path / "shift"
+    file.write_text("0")
+    sender = generator(clock, sink, shift=Dial("shift", 0.0, file, parse_shift, lambda text: None))
+    play(clock, sender, 5)
+    before = len(sink.values)
+    file.write_text("2")
+    play(clock, sender, 1.1)
+    play(clock, sender, 5)
+    prices = [json.loads(value)["price"] for value in sink.values]
+    assert statistics.median(prices[-1000:]) > 3 * statistics.median(prices[:before])
 
 
 def test_late_events_are_late():
