@@ -4,7 +4,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 CLUSTER ?=
+SCENARIO ?=
 DRY_RUN ?=
+PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
 # Fast ones first.
 TESTS ?= tests/unit tests/rules tests/chart tests/apiserver tests/e2e
 OUT ?= build/render
@@ -17,8 +19,8 @@ help: ## Show the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: tools ## From nothing to a lag alert that scales a real Flink job (CLUSTER=existing|kind|local)
-	$(BIN)/python -m demo
+demo: tools ## From nothing to an alert that heals a real Flink job (CLUSTER=existing|kind|local, SCENARIO=scale|restore)
+	$(BIN)/python -m demo $(if $(CLUSTER),--cluster=$(CLUSTER)) $(if $(SCENARIO),--scenario=$(SCENARIO))
 
 .PHONY: test
 test: setup lint ## Set up and run every test this machine can run
@@ -65,15 +67,15 @@ render: setup ## Write the rendered chart to OUT, with VALUES=FILE if given
 
 .PHONY: cluster-up
 cluster-up: .venv/.installed ## Bring up a cluster (CLUSTER=existing|kind|local; DRY_RUN=1 with kind prints the steps)
-	$(BIN)/python -m cluster up $(if $(DRY_RUN),--dry-run)
+	$(BIN)/python -m cluster up $(PROVIDER) $(if $(DRY_RUN),--dry-run)
 
 .PHONY: cluster-down
 cluster-down: .venv/.installed ## Take it down, whatever state it is in
-	$(BIN)/python -m cluster down
+	$(BIN)/python -m cluster down $(PROVIDER)
 
 .PHONY: cluster-status
 cluster-status: .venv/.installed ## Say what of it runs
-	$(BIN)/python -m cluster status
+	$(BIN)/python -m cluster status $(PROVIDER)
 
 .PHONY: clean
 clean: ## Remove what was built here (the cache outside stays)

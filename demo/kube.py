@@ -78,6 +78,13 @@ class Cluster:
         answer: dict[str, Any] = self._http.get(path).raise_for_status().json()
         return answer
 
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Apply objects."""
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({"apiVersion": "v1", "kind": "List", "items": objects}, file)
+            file.flush()
+            self.kubectl("apply", f"--filename={file.name}")
+
     def custom(self, group_version: str, plural: str) -> list[dict[str, Any]]:
         """List custom resources of the namespace."""
         items: list[dict[str, Any]] = self.get(f"/apis/{group_version}/namespaces/{self.namespace}/{plural}")["items"]
@@ -102,6 +109,11 @@ class Cluster:
         answer = self.service("kps-prometheus", 9090, "/api/v1/query", query=query)
         series: list[dict[str, Any]] = answer["data"]["result"]
         return series
+
+    def send_alert(self, labels: dict[str, str], service: str = "kps-alertmanager") -> None:
+        """Send an alert to Alertmanager as Prometheus would; it stays active for some minutes."""
+        url = f"/api/v1/namespaces/{self.namespace}/services/{service}:9093/proxy/api/v2/alerts"
+        self._http.post(url, json=[{"labels": labels}]).raise_for_status()
 
     def patch_config_map(self, name: str, data: dict[str, str]) -> None:
         """Change keys of a ConfigMap."""

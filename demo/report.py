@@ -10,45 +10,19 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from demo.incident import Incident
+
 _COLOURS = {"lag": "#1f6fb2", "rate": "#7a7a7a", "parallelism": "#2a8a4a", "alert": "#d64541", "mark": "#555555"}
 _WIDEST_NOTE = 118
 # As text, not as paths: a reader can search the picture, and it stays small.
 _STYLE: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "streaming-monitoring", "font.size": 9}
-
-
-class Sample(Protocol):
-    """What was seen at one moment; None where nobody answered."""
-
-    @property
-    def time(self) -> datetime: ...
-    @property
-    def lag(self) -> float | None: ...
-    @property
-    def parallelism(self) -> int | None: ...
-    @property
-    def rate(self) -> float: ...
-    @property
-    def alert(self) -> str: ...
-    @property
-    def remediation(self) -> str: ...
-
-
-class Incident(Protocol):
-    """All that was seen."""
-
-    @property
-    def start(self) -> datetime: ...
-    @property
-    def samples(self) -> Sequence[Sample]: ...
-    @property
-    def marks(self) -> Sequence[tuple[datetime, str]]: ...
 
 
 def timeline(incident: Incident) -> str:

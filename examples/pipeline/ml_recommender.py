@@ -10,6 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from pyflink.common import Configuration, Duration, SimpleStringSchema, Types, WatermarkStrategy
 from pyflink.datastream import DataStream, OutputTag, StreamExecutionEnvironment
@@ -45,12 +46,15 @@ class Validate(ProcessFunction):
 class ExtractFeatures(MapFunction):
     """Adds what the feature store knows: the slow step."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, hang_file: str) -> None:
         self._seconds = seconds
+        self._hang_file = hang_file
         self._lookup: features.Lookup | None = None
 
     def open(self, runtime_context: RuntimeContext) -> None:
-        self._lookup = features.SlowFeatureStore(self._seconds, time.monotonic, time.sleep)
+        self._lookup = features.SlowFeatureStore(
+            self._seconds, time.monotonic, time.sleep, Path(self._hang_file).exists
+        )
 
     def map(self, value: str) -> str:
         assert self._lookup is not None
@@ -112,7 +116,7 @@ def build(environment: StreamExecutionEnvironment, options: argparse.Namespace) 
     valid = events.rebalance().process(Validate(), Types.STRING()).name("validate").uid("validate")
     valid.get_side_output(REJECTED).sink_to(sink(servers, options.dlq_topic)).name("dlq").uid("dlq")
     enriched = (
-        valid.map(ExtractFeatures(options.feature_ms / 1000), Types.STRING())
+        valid.map(ExtractFeatures(options.feature_ms / 1000, options.hang_file), Types.STRING())
         .name("feature_extractor")
         .uid("feature_extractor")
     )
@@ -128,6 +132,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--predictions-topic", default="predictions")
     parser.add_argument("--dlq-topic", default="events-dlq")
     parser.add_argument("--feature-ms", type=float, default=3.0, help="time a subtask's feature lookup takes (3)")
+    parser.add_argument(
+        "--hang-file",
+        default="/tmp/feature-store-hangs",  # noqa: S108
+        help="while this file is in a TaskManager's pod, its feature lookups hang: for showing what heals that",
+    )
     parser.add_argument("--job-name", default="ml-recommender")
     return parser.parse_args(arguments)
 

@@ -73,7 +73,7 @@ def main() -> int:
     """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "tools"])
-    parser.add_argument("--provider", choices=PROVIDERS, default=os.environ.get("CLUSTER") or None)
+    parser.add_argument("--provider", choices=PROVIDERS, help="default: kind if Docker answers, else local")
     parser.add_argument("--dry-run", action="store_true", help="kind: print the commands instead of running them")
     arguments = parser.parse_args()
     provider = arguments.provider or choose()

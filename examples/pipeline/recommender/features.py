@@ -14,6 +14,7 @@ Profile = tuple[float, float]
 Lookup = Callable[[str], Profile]
 
 _CATCH_UP_SECONDS = 0.05
+_HANG_STEP_SECONDS = 0.5
 _ACTION_WEIGHT = {"view": 0.1, "click": 0.3, "cart": 0.7, "buy": 1.0}
 
 
@@ -22,15 +23,26 @@ class SlowFeatureStore:
 
     The same user gets the same answer. A machine that is busy wakes sleepers late; that is caught up with, so that
     what a subtask carries depends on this store and not on who else uses the machine.
+
+    While ``hangs()`` holds, no request is answered: a connection without a time limit whose other end has gone.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        hangs: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._seconds = seconds
         self._clock = clock
         self._sleep = sleep
+        self._hangs = hangs
         self._free_at = -math.inf
 
     def __call__(self, user_id: str) -> Profile:
+        while self._hangs():
+            self._sleep(_HANG_STEP_SECONDS)
         now = self._clock()
         self._free_at = max(self._free_at, now - _CATCH_UP_SECONDS) + self._seconds
         if self._free_at > now:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from demo.incident import Incident, Sample, failures, marks_of
+from demo.incident import Incident, Outcome, Promise, Sample, failures, marks_of
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 RUNNING = START + timedelta(seconds=60)
+SCALE = Promise(action="Scale 2 to 4", parallelism=4)
+RESTORE = Promise(action="Restore", parallelism=2, from_checkpoint=True)
 
 
 def sample(seconds: float, lag: float | None) -> Sample:
@@ -16,34 +18,50 @@ def sample(seconds: float, lag: float | None) -> Sample:
 
 
 def remediation(**status: Any) -> dict[str, Any]:
-    base = {"phase": "Succeeded", "message": "", "times": {"running": RUNNING.isoformat()}}
+    base = {"phase": "Succeeded", "action": "Scale 2 to 4", "message": "", "times": {"running": RUNNING.isoformat()}}
     return {"metadata": {"name": "r"}, "status": {**base, **status}}
 
 
-GOOD = Incident(START, [sample(90, 2500), sample(120, 900)])
+def restored(checkpoint: int | None) -> Outcome:
+    return Outcome(2, checkpoint, {"produced": 100, "lost": 0})
+
+
+def incident(*samples: Sample) -> Incident:
+    return Incident(START, "HighKafkaLag", list(samples))
+
+
+GOOD = incident(sample(90, 2500), sample(120, 900))
 AUDIT = {"produced": 100, "lost": 0}
+SCALED = Outcome(4, None, AUDIT)
+RESTORED = remediation(action="Restore checkpoint 7", before={"checkpoint": 7})
 
 
-def test_a_kept_promise_has_no_failures() -> None:
-    assert failures(GOOD, remediation(), 4, AUDIT) == []
+def test_kept_promises_have_no_failures() -> None:
+    assert failures(GOOD, SCALE, remediation(), SCALED) == []
+    assert failures(GOOD, RESTORE, RESTORED, restored(7)) == []
+    assert failures(GOOD, RESTORE, RESTORED, restored(8)) == []
 
 
 @pytest.mark.parametrize(
-    ("incident", "outcome", "parallelism", "audit", "words"),
+    ("seen", "promise", "record", "outcome", "words"),
     [
-        (GOOD, remediation(phase="Ineffective"), 4, AUDIT, "ended Ineffective"),
-        (GOOD, remediation(), 2, AUDIT, "at parallelism 2"),
-        (GOOD, remediation(times={}), 4, AUDIT, "not seen running"),
-        (Incident(START, [sample(30, 5), sample(90, 2500), sample(181, 5)]), remediation(), 4, AUDIT, "not below 1000"),
-        (Incident(START, [sample(90, None)]), remediation(), 4, AUDIT, "not below 1000"),
-        (GOOD, remediation(), 4, {"produced": 100, "lost": 1}, "missing"),
-        (GOOD, remediation(), 4, {"produced": 0, "lost": 0}, "nothing was produced"),
+        (GOOD, SCALE, remediation(phase="Ineffective"), SCALED, "ended Ineffective"),
+        (GOOD, SCALE, remediation(action="Scale 2 to 3"), SCALED, "the action was Scale 2 to 3"),
+        (GOOD, SCALE, remediation(), Outcome(2, None, AUDIT), "at parallelism 2"),
+        (GOOD, SCALE, remediation(times={}), SCALED, "not seen running"),
+        (incident(sample(30, 5), sample(90, 2500), sample(181, 5)), SCALE, remediation(), SCALED, "not below 1000"),
+        (incident(sample(90, None)), SCALE, remediation(), SCALED, "not below 1000"),
+        (GOOD, SCALE, remediation(), Outcome(4, None, {"produced": 100, "lost": 1}), "missing"),
+        (GOOD, SCALE, remediation(), Outcome(4, None, {"produced": 0, "lost": 0}), "nothing was produced"),
+        (GOOD, RESTORE, RESTORED, restored(6), "from checkpoint 6"),
+        (GOOD, RESTORE, RESTORED, restored(None), "from checkpoint None"),
+        (GOOD, RESTORE, remediation(action="Restore"), restored(7), "from checkpoint 7"),
     ],
 )
 def test_a_broken_promise_is_named(
-    incident: Incident, outcome: dict[str, Any], parallelism: int, audit: dict[str, Any], words: str
+    seen: Incident, promise: Promise, record: dict[str, Any], outcome: Outcome, words: str
 ) -> None:
-    (wrong,) = failures(incident, outcome, parallelism, audit)
+    (wrong,) = failures(seen, promise, record, outcome)
     assert words in wrong
 
 

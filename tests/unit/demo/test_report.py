@@ -3,31 +3,18 @@
 import csv
 import io
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from demo import report
+from demo.incident import Incident, Sample
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
-@dataclass
-class Sample:
-    time: datetime
-    lag: float | None = 10.0
-    parallelism: int | None = 2
-    rate: float = 400
-    alert: str = "inactive"
-    remediation: str = ""
-
-
-@dataclass
-class Incident:
-    start: datetime = START
-    samples: list[Sample] = field(default_factory=list)
-    marks: list[tuple[datetime, str]] = field(default_factory=list)
+def seen(time, lag=10.0, parallelism=2, rate=400, alert="inactive", remediation=""):
+    return Sample(time, lag, parallelism, rate, alert, remediation)
 
 
 def at(seconds):
@@ -36,11 +23,12 @@ def at(seconds):
 
 @pytest.fixture
 def incident():
-    samples = [Sample(at(t)) for t in range(0, 20, 2)]
-    samples += [Sample(at(t), 300.0 * (t - 18), 2, 800, "firing" if t > 28 else "pending") for t in range(20, 40, 2)]
-    samples += [Sample(at(t), None, None, 800, "firing", "Executing") for t in range(40, 50, 2)]
-    samples += [Sample(at(t), 6000 - 100.0 * (t - 50), 4, 800, "inactive", "Succeeded") for t in range(50, 100, 2)]
-    return Incident(samples=samples, marks=[(at(50), "the job runs at 4"), (at(20), "800 events/s: <too> much & more")])
+    samples = [seen(at(t)) for t in range(0, 20, 2)]
+    samples += [seen(at(t), 300.0 * (t - 18), 2, 800, "firing" if t > 28 else "pending") for t in range(20, 40, 2)]
+    samples += [seen(at(t), None, None, 800, "firing", "Executing") for t in range(40, 50, 2)]
+    samples += [seen(at(t), 6000 - 100.0 * (t - 50), 4, 800, "inactive", "Succeeded") for t in range(50, 100, 2)]
+    marks = [(at(50), "the job runs at 4"), (at(20), "800 events/s: <too> much & more")]
+    return Incident(START, "HighKafkaLag", samples, marks)
 
 
 def picture(incident, **options):
@@ -75,9 +63,9 @@ def test_the_alert_is_shaded_only_while_it_was_seen(incident):
     assert (firing[0][0], firing[-1][1]) == (30.0, 50.0)
 
 
-@pytest.mark.parametrize("samples", [[], [Sample(at(0))], [Sample(at(0), None, None), Sample(at(2), None, None)]])
+@pytest.mark.parametrize("samples", [[], [seen(at(0))], [seen(at(0), None, None), seen(at(2), None, None)]])
 def test_little_to_draw(samples):
-    assert picture(Incident(samples=samples)).rstrip().endswith("</svg>")
+    assert picture(Incident(START, "HighKafkaLag", samples)).rstrip().endswith("</svg>")
 
 
 def test_dollars_are_no_formulas_and_long_notes_are_cut(incident):

@@ -193,6 +193,13 @@ def test_a_store_that_takes_no_time():
     assert machine.now == 50.0
 
 
+def test_a_hanging_store_answers_when_it_no_longer_hangs():
+    machine = Machine()
+    store = features.SlowFeatureStore(0, machine.clock, machine.sleep, lambda: machine.now < 80)
+    store("u1")
+    assert machine.now >= 80
+
+
 def test_features_of_an_event():
     found = features.extract(event(), lambda user: (0.25, 1.5))
     assert found == {

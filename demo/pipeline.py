@@ -1,0 +1,135 @@
+"""The example pipeline on a cluster: what can be done to it, and what is to be seen of it."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import httpx
+
+from demo.incident import Sample
+from demo.kube import Cluster, wait_for
+
+PIPELINE = "ml-recommender"
+LOADGEN = "streaming-monitoring-loadgen"
+LAG = f'streaming:kafka_consumergroup_lag:sum{{consumergroup="{PIPELINE}"}}'
+HANG_FILE = "/tmp/feature-store-hangs"  # noqa: S108
+T = TypeVar("T")
+_UNREACHABLE = (httpx.HTTPError, KeyError, ValueError)
+
+
+class Pipeline:
+    """The pipeline, seen with the eyes of one alert."""
+
+    def __init__(self, cluster: Cluster, alert: str) -> None:
+        self._cluster = cluster
+        self._alert = alert
+        self.rate = 0
+
+    def set_rate(self, rate: int) -> None:
+        """Change the load (events per second)."""
+        self._cluster.patch_config_map(LOADGEN, {"rate": str(rate)})
+        self.rate = rate
+
+    def hang(self) -> None:
+        """Let the feature lookups of every running TaskManager hang; a new pod's do not."""
+        pods = self._cluster.kubectl("get", "pods", f"--selector=app={PIPELINE},component=taskmanager", "--output=name")
+        for pod in pods.split():
+            self._cluster.kubectl("exec", pod, "--container=flink-main-container", "--", "touch", HANG_FILE)
+
+    def lag(self) -> float | None:
+        """The expression of HighKafkaLag."""
+        series = self._cluster.promql(LAG)
+        return float(series[0]["value"][1]) if series else None
+
+    def parallelism(self) -> int | None:
+        """Lowest parallelism of the job's running vertices that are not fixed to 1, by JobManager REST."""
+        job = self._job()
+        if job["state"] != "RUNNING":
+            return None
+        return min((v["parallelism"] for v in job["vertices"] if v["parallelism"] > 1), default=1)
+
+    def restored_checkpoint(self) -> int | None:
+        """Id of the checkpoint that the job was last started from, by JobManager REST."""
+        return self._latest_checkpoint("restored")
+
+    def completed_checkpoint(self) -> int | None:
+        """Id of the latest completed checkpoint, by JobManager REST."""
+        return self._latest_checkpoint("completed")
+
+    def alert(self) -> str:
+        """State of the alert in Prometheus."""
+        alerts = self._cluster.service("kps-prometheus", 9090, "/api/v1/alerts")["data"]["alerts"]
+        states = {a["state"] for a in alerts if a["labels"]["alertname"] == self._alert}
+        return "firing" if "firing" in states else "pending" if states else "inactive"
+
+    def sample(self, since: datetime) -> Sample:
+        """Measure everything; what does not answer is None. Remediations older than ``since`` are not shown."""
+        remediation = self.remediation(since)
+        status = (remediation or {}).get("status") or {}
+        return Sample(
+            time=datetime.now(UTC),
+            lag=_try(self.lag),
+            parallelism=_try(self.parallelism),
+            rate=self.rate,
+            alert=_try(self.alert) or "inactive",
+            remediation=" ".join(filter(None, [status.get("phase"), status.get("reason")])),
+        )
+
+    def remediation(self, since: datetime) -> dict[str, Any] | None:
+        """The latest answer to the alert that was created since then."""
+        found = [
+            item
+            for item in _try(self._cluster.remediations) or []
+            if item["spec"]["target"]["name"] == PIPELINE
+            and item["spec"]["alert"]["name"] == self._alert
+            and datetime.fromisoformat(item["metadata"]["creationTimestamp"]) >= since.replace(microsecond=0)
+        ]
+        return found[-1] if found else None
+
+    def audit(self) -> dict[str, Any]:
+        """Stop the load, wait until all is read, and compare what was produced with what came out."""
+        self.set_rate(0)
+        wait_for("the lag drained", lambda: self.lag() == 0, 180)
+        command = [f"deploy/{LOADGEN}", "--", "python3", "-m", "loadgen", "audit", "--wait=60"]
+        bootstrap = "--bootstrap-servers=streaming-kafka-bootstrap:9092"
+        # It ends with 1 when records are lost; what it prints says so too.
+        answer = self._cluster.kubectl("exec", *command, bootstrap, accept=(0, 1))
+        audit: dict[str, Any] = json.loads(answer)
+        return audit
+
+    def wait_healthy(self, progress: Callable[[str], None]) -> None:
+        """Wait until the job runs at 2 and is watched. Raises WaitError."""
+
+        def stable() -> bool:
+            return bool(self._cluster.flink_deployment(PIPELINE)["status"]["lifecycleState"] == "STABLE")
+
+        steps: list[tuple[str, Callable[[], object], int]] = [
+            ("the job runs", stable, 420),
+            ("parallelism is 2 by JobManager REST", lambda: self.parallelism() == 2, 120),
+            ("Prometheus has the lag", lambda: self.lag() is not None, 120),
+            ("the lag is low", lambda: (self.lag() or 0) < 1000, 240),
+            ("no alert is active", lambda: self.alert() == "inactive", 120),
+        ]
+        for what, condition, seconds in steps:
+            began = time.monotonic()
+            wait_for(what, condition, seconds)
+            progress(f"{what} ({time.monotonic() - began:.0f} s)")
+
+    def _latest_checkpoint(self, kind: str) -> int | None:
+        found = self._job("/checkpoints")["latest"][kind]
+        return None if found is None else int(found["id"])
+
+    def _job(self, part: str = "") -> Any:
+        job_id = self._cluster.flink_deployment(PIPELINE)["status"]["jobStatus"]["jobId"]
+        return self._cluster.service(f"{PIPELINE}-rest", 8081, f"/jobs/{job_id}{part}")
+
+
+def _try(read: Callable[[], T]) -> T | None:
+    try:
+        return read()
+    except _UNREACHABLE as error:
+        print(f"  (not answered: {error!r})"[:200], file=sys.stderr)
+        return None

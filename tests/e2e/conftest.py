@@ -1,0 +1,69 @@
+"""A cluster with the chart on it. The demo's scenarios are played first; what they leave running serves the rest."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import kind
+from cluster.__main__ import KUBECONFIG
+from cluster.local import provider as local
+
+from demo.install import NAMESPACE
+from demo.kube import Cluster
+from demo.pipeline import Pipeline
+from demo.scenarios import SCENARIOS
+
+ROOT = Path(__file__).resolve().parents[2]
+Played = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def provider() -> str:
+    """The provider that CLUSTER names, or the one this machine can carry."""
+    chosen = os.environ.get("CLUSTER")
+    if chosen:
+        return chosen
+    if not kind.missing():
+        return "kind"
+    lacks = local.missing()
+    if lacks:
+        pytest.skip(f"no cluster here: kind needs {', '.join(kind.missing())}; local needs {', '.join(lacks)}")
+    return "local"
+
+
+@pytest.fixture(scope="session")
+def played(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """Play a scenario, each once; returns the folder of its report. Fails where the demo fails."""
+    folders: dict[str, Path] = {}
+
+    def play(scenario: str) -> Path:
+        if scenario not in folders:
+            folders[scenario] = out = tmp_path_factory.mktemp(scenario)
+            command = [sys.executable, "-m", "demo", f"--cluster={provider}", f"--scenario={scenario}", f"--out={out}"]
+            subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "tests:."}, check=False)
+        result = folders[scenario] / "result.json"
+        assert result.exists(), f"the demo of {scenario} stopped before its end"
+        return folders[scenario]
+
+    return play
+
+
+@pytest.fixture(scope="session")
+def result(played: Played) -> Callable[[str], dict[str, Any]]:
+    """What a scenario came to."""
+    return lambda scenario: json.loads((played(scenario) / "result.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def cluster(played: Played) -> Cluster:
+    """The cluster with the release that the last scenario left, under a load that the job carries easily."""
+    for scenario in SCENARIOS:
+        played(scenario)
+    cluster = Cluster(KUBECONFIG, NAMESPACE)
+    Pipeline(cluster, "HighKafkaLag").set_rate(100)
+    return cluster

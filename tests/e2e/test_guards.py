@@ -1,0 +1,184 @@
+"""What the remediator refuses, undoes and restores under the real Flink operator. The alerts are sent to Alertmanager
+by hand, because their causes would take longer than their answers; everything behind Alertmanager is real."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from demo.kube import Cluster, wait_for
+from demo.pipeline import PIPELINE, Pipeline
+from demo.play import TERMINAL
+
+POLICY_OF = {"HighKafkaLag": "high-kafka-lag", "FlinkCheckpointFailures": "flink-checkpoint-failures"}
+
+
+def lag_alert(cluster: Cluster, group: str) -> dict[str, str]:
+    return {
+        "alertname": "HighKafkaLag",
+        "severity": "critical",
+        "category": "kafka",
+        "namespace": cluster.namespace,
+        "consumergroup": group,
+    }
+
+
+def checkpoint_alert(cluster: Cluster, app: str) -> dict[str, str]:
+    return {
+        "alertname": "FlinkCheckpointFailures",
+        "severity": "critical",
+        "category": "flink",
+        "namespace": cluster.namespace,
+        "app": app,
+    }
+
+
+def answer(cluster: Cluster, labels: dict[str, str], target: str, seconds: float) -> dict[str, Any]:
+    """Send an alert and wait for the end of what answers it."""
+    since = datetime.now(UTC).replace(microsecond=0)
+    # Unlike all alerts before, so that it is an occurrence of its own.
+    cluster.send_alert({**labels, "test": since.isoformat()})
+
+    def ended() -> dict[str, Any] | None:
+        for item in cluster.remediations():
+            created = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+            if item["spec"]["target"]["name"] == target and created >= since:
+                return item if (item.get("status") or {}).get("phase") in TERMINAL else None
+        return None
+
+    return wait_for(f"an answer about {target} that has ended", ended, seconds)
+
+
+def outcome(remediation: dict[str, Any]) -> tuple[str, str]:
+    return remediation["status"]["phase"], remediation["status"]["reason"]
+
+
+@pytest.fixture
+def quick_policies(cluster: Cluster) -> Iterator[None]:
+    """Without the pauses that a real incident asks for."""
+    before = {}
+    for name in POLICY_OF.values():
+        policy = json.loads(cluster.kubectl("get", "frp", name, "--output=json"))
+        before[name] = policy["spec"]
+        actions = [{**action, "timeout": "45s"} for action in policy["spec"]["actions"][:1]]
+        change = {"actions": actions, "guards": {"cooldown": "0s", "budget": [{"max": 100, "per": "1h"}]}}
+        cluster.kubectl("patch", "frp", name, "--type=merge", f"--patch={json.dumps({'spec': change})}")
+    yield
+    for name, spec in before.items():
+        cluster.kubectl("patch", "frp", name, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
+
+
+@pytest.fixture
+def idle_deployment(cluster: Cluster) -> Iterator[Callable[..., str]]:
+    """Make FlinkDeployments whose pods never start: what is refused is refused before that matters."""
+    names = []
+
+    def make(name: str, job: dict[str, Any], task_manager: dict[str, Any] | None = None) -> str:
+        resource = {"memory": "1024m", "cpu": 100}
+        cluster.apply(
+            {
+                "apiVersion": "flink.apache.org/v1beta1",
+                "kind": "FlinkDeployment",
+                "metadata": {
+                    "name": name,
+                    "namespace": cluster.namespace,
+                    "labels": {"remediation.streaming-monitoring.dev/enabled": "true"},
+                    "annotations": {"streaming-monitoring.dev/consumer-groups": name},
+                },
+                "spec": {
+                    "image": "streaming-monitoring/none",
+                    "flinkVersion": "v1_19",
+                    "serviceAccount": "flink",
+                    "flinkConfiguration": {"state.savepoints.dir": "file:///savepoints"},
+                    "jobManager": {"resource": resource},
+                    "taskManager": {"resource": resource, **(task_manager or {})},
+                    "job": {"jarURI": "local:///job.jar", "parallelism": 2, **job},
+                },
+            }
+        )
+        names.append(name)
+        return name
+
+    yield make
+    cluster.kubectl("delete", "flinkdeployments", *names, "--timeout=120s")
+
+
+@contextmanager
+def no_more_pods(cluster: Cluster) -> Iterator[None]:
+    """Let the namespace have no pod beyond those it has, as a full cluster would."""
+    pods = cluster.get(f"/api/v1/namespaces/{cluster.namespace}/pods")["items"]
+    running = sum(pod["status"]["phase"] in ("Running", "Pending") for pod in pods)
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "full", "namespace": cluster.namespace},
+        "spec": {"hard": {"pods": str(running)}},
+    }
+    cluster.apply(quota)
+    path = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas/full"
+    wait_for("the quota counts", lambda: cluster.get(path)["status"].get("used"), 30)
+    try:
+        yield
+    finally:
+        cluster.kubectl("delete", "resourcequota", "full")
+
+
+def test_a_stateless_job_is_refused(cluster: Cluster, idle_deployment: Callable[..., str]) -> None:
+    name = idle_deployment("stateless-job", {"upgradeMode": "stateless"})
+    remediation = answer(cluster, lag_alert(cluster, name), name, 60)
+    assert outcome(remediation) == ("Refused", "StatelessUpgradeMode")
+
+
+def test_a_job_with_a_fixed_number_of_task_managers_is_not_scaled(
+    cluster: Cluster, idle_deployment: Callable[..., str]
+) -> None:
+    name = idle_deployment("fixed-job", {"upgradeMode": "savepoint"}, {"replicas": 1})
+    remediation = answer(cluster, lag_alert(cluster, name), name, 60)
+    assert outcome(remediation) == ("Refused", "TaskManagerReplicasSet")
+
+
+@pytest.mark.usefixtures("quick_policies")
+def test_a_scale_that_gets_no_slots_is_undone(cluster: Cluster) -> None:
+    pipeline = Pipeline(cluster, "HighKafkaLag")
+    pipeline.wait_healthy(print)
+    with no_more_pods(cluster):
+        remediation = answer(cluster, lag_alert(cluster, PIPELINE), PIPELINE, 180)
+    assert outcome(remediation) == ("Ineffective", "Reverted")
+    assert remediation["status"]["action"] == "Scale 2 to 4"
+    wait_for("the job runs at 2 again", lambda: pipeline.parallelism() == 2, 60)
+    overrides = cluster.flink_deployment(PIPELINE)["spec"]["flinkConfiguration"].get(
+        "pipeline.jobvertex-parallelism-overrides", ""
+    )
+    assert ":4" not in overrides
+
+
+@pytest.mark.usefixtures("quick_policies")
+def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
+    pipeline = Pipeline(cluster, "FlinkCheckpointFailures")
+    # A job that gives up at the first failure, and a failure.
+    change = {"spec": {"flinkConfiguration": {"restart-strategy.type": "none"}}}
+    cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={json.dumps(change)}")
+
+    def upgraded() -> bool:
+        status = cluster.flink_deployment(PIPELINE)["status"]
+        last = status["reconciliationStatus"]["lastReconciledSpec"]
+        settled = '"restart-strategy.type":"none"' in last and status["lifecycleState"] == "STABLE"
+        return settled and pipeline.parallelism() == 2 and pipeline.completed_checkpoint() is not None
+
+    wait_for("a job without restarts, with a checkpoint", upgraded, 300)
+    checkpoint = pipeline.completed_checkpoint()
+    selector = f"--selector=app={PIPELINE},component=taskmanager"
+    cluster.kubectl("delete", "pods", selector, "--grace-period=0", "--force")
+    wait_for(
+        "the job has failed", lambda: cluster.flink_deployment(PIPELINE)["status"]["lifecycleState"] == "FAILED", 180
+    )
+    policy = {"spec": {"actions": [{"type": "Restore", "timeout": "5m"}]}}
+    cluster.kubectl("patch", "frp", "flink-checkpoint-failures", "--type=merge", f"--patch={json.dumps(policy)}")
+
+    remediation = answer(cluster, checkpoint_alert(cluster, PIPELINE), PIPELINE, 420)
+    assert remediation["status"]["phase"] == "Succeeded", remediation["status"]["message"]
+    assert remediation["status"]["before"]["checkpoint"] >= checkpoint
+    assert pipeline.restored_checkpoint() >= checkpoint
