@@ -72,9 +72,13 @@ def run(provider: str, scenario: Scenario, out: Path, steps: Steps) -> int:
     incident, remediation = play(scenario, pipeline, steps.say)
     if remediation is None:
         raise WaitError("no FlinkRemediation appeared; is the alert firing, and does Alertmanager reach the receiver?")
-    parallelism, restored = pipeline.parallelism(), pipeline.restored_checkpoint()
     with steps.step("every produced record looked for"):
-        outcome = Outcome(parallelism, restored, pipeline.audit())
+        outcome = Outcome(
+            parallelism=pipeline.parallelism(),
+            restored_checkpoint=pipeline.restored_checkpoint(),
+            critical_alerts=pipeline.critical_alerts(incident.start),
+            audit=pipeline.audit(),
+        )
     steps.times["incident"] = time.monotonic() - began
 
     print(f"\nTimeline\n{report.timeline(incident)}")

@@ -61,6 +61,8 @@ class Promise:
     parallelism: int
     from_checkpoint: bool = False
     """Whether the job is to be started from the latest checkpoint that was known before."""
+    consequences: frozenset[str] = frozenset()
+    """Critical alerts that may fire beside the incident's own: what follows from it, where it lasts."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Outcome:
     """By JobManager REST."""
     restored_checkpoint: int | None
     """What the job was last started from, by JobManager REST."""
+    critical_alerts: list[str]
+    """Those that fired, according to Prometheus."""
     audit: dict[str, Any]
     """Produced records looked for in what came out."""
 
@@ -98,6 +102,9 @@ def failures(incident: Incident, promise: Promise, remediation: dict[str, Any], 
         wrong.append(f"the job runs at parallelism {outcome.parallelism}, not {promise.parallelism}")
     if promise.from_checkpoint and not _started_from(status, outcome.restored_checkpoint):
         wrong.append(f"the job was started from checkpoint {outcome.restored_checkpoint}, not from the latest one")
+    false_alarms = set(outcome.critical_alerts) - {incident.alert} - promise.consequences
+    if false_alarms:
+        wrong.append(f"alerts fired without a cause: {', '.join(sorted(false_alarms))}")
     running = (status.get("times") or {}).get("running")
     if running is None:
         wrong.append("the job was not seen running as planned")

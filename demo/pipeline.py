@@ -65,6 +65,14 @@ class Pipeline:
         states = {a["state"] for a in alerts if a["labels"]["alertname"] == self._alert}
         return "firing" if "firing" in states else "pending" if states else "inactive"
 
+    def critical_alerts(self, since: datetime) -> list[str]:
+        """Names of the critical alerts that have fired since then, according to Prometheus."""
+        seconds = int((datetime.now(UTC) - since).total_seconds())
+        fired = f'ALERTS{{alertstate="firing",severity="critical",category!=""}}[{seconds}s]'
+        return sorted(
+            s["metric"]["alertname"] for s in self._cluster.promql(f"group by (alertname) (last_over_time({fired}))")
+        )
+
     def sample(self, since: datetime) -> Sample:
         """Measure everything; what does not answer is None. Remediations older than ``since`` are not shown."""
         remediation = self.remediation(since)

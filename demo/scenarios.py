@@ -47,7 +47,9 @@ SCENARIOS = {
             alert="FlinkCheckpointFailures",
             healthy_rate=100,
             provoke=_hang,
-            promise=Promise(action="Restore", parallelism=2, from_checkpoint=True),
+            promise=Promise(
+                action="Restore", parallelism=2, from_checkpoint=True, consequences=frozenset({"HighKafkaLag"})
+            ),
         ),
     )
 }

@@ -23,21 +23,24 @@ def remediation(**status: Any) -> dict[str, Any]:
 
 
 def restored(checkpoint: int | None) -> Outcome:
-    return Outcome(2, checkpoint, {"produced": 100, "lost": 0})
+    return Outcome(2, checkpoint, ["HighKafkaLag"], AUDIT)
 
 
 def incident(*samples: Sample) -> Incident:
     return Incident(START, "HighKafkaLag", list(samples))
 
 
+def scaled(parallelism: int = 4, alerts: tuple[str, ...] = ("HighKafkaLag",), lost: int = 0) -> Outcome:
+    return Outcome(parallelism, None, list(alerts), {"produced": 100, "lost": lost})
+
+
 GOOD = incident(sample(90, 2500), sample(120, 900))
 AUDIT = {"produced": 100, "lost": 0}
-SCALED = Outcome(4, None, AUDIT)
 RESTORED = remediation(action="Restore checkpoint 7", before={"checkpoint": 7})
 
 
 def test_kept_promises_have_no_failures() -> None:
-    assert failures(GOOD, SCALE, remediation(), SCALED) == []
+    assert failures(GOOD, SCALE, remediation(), scaled()) == []
     assert failures(GOOD, RESTORE, RESTORED, restored(7)) == []
     assert failures(GOOD, RESTORE, RESTORED, restored(8)) == []
 
@@ -45,14 +48,15 @@ def test_kept_promises_have_no_failures() -> None:
 @pytest.mark.parametrize(
     ("seen", "promise", "record", "outcome", "words"),
     [
-        (GOOD, SCALE, remediation(phase="Ineffective"), SCALED, "ended Ineffective"),
-        (GOOD, SCALE, remediation(action="Scale 2 to 3"), SCALED, "the action was Scale 2 to 3"),
-        (GOOD, SCALE, remediation(), Outcome(2, None, AUDIT), "at parallelism 2"),
-        (GOOD, SCALE, remediation(times={}), SCALED, "not seen running"),
-        (incident(sample(30, 5), sample(90, 2500), sample(181, 5)), SCALE, remediation(), SCALED, "not below 1000"),
-        (incident(sample(90, None)), SCALE, remediation(), SCALED, "not below 1000"),
-        (GOOD, SCALE, remediation(), Outcome(4, None, {"produced": 100, "lost": 1}), "missing"),
-        (GOOD, SCALE, remediation(), Outcome(4, None, {"produced": 0, "lost": 0}), "nothing was produced"),
+        (GOOD, SCALE, remediation(phase="Ineffective"), scaled(), "ended Ineffective"),
+        (GOOD, SCALE, remediation(action="Scale 2 to 3"), scaled(), "the action was Scale 2 to 3"),
+        (GOOD, SCALE, remediation(), scaled(2), "at parallelism 2"),
+        (GOOD, SCALE, remediation(times={}), scaled(), "not seen running"),
+        (incident(sample(30, 5), sample(90, 2500), sample(181, 5)), SCALE, remediation(), scaled(), "not below 1000"),
+        (incident(sample(90, None)), SCALE, remediation(), scaled(), "not below 1000"),
+        (GOOD, SCALE, remediation(), scaled(lost=1), "missing"),
+        (GOOD, SCALE, remediation(), Outcome(4, None, [], {"produced": 0, "lost": 0}), "nothing was produced"),
+        (GOOD, SCALE, remediation(), scaled(alerts=("FlinkTaskManagerDown", "HighKafkaLag")), "FlinkTaskManagerDown"),
         (GOOD, RESTORE, RESTORED, restored(6), "from checkpoint 6"),
         (GOOD, RESTORE, RESTORED, restored(None), "from checkpoint None"),
         (GOOD, RESTORE, remediation(action="Restore"), restored(7), "from checkpoint 7"),
