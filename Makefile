@@ -57,9 +57,10 @@ LOCKS := operator/remediator/requirements.txt operator/data_monitor/requirements
 	touch $@
 
 .PHONY: generate
-generate: .venv/.installed ## Write the generated files: CRDs, the chart's copies of rules and dashboards
+generate: .venv/.installed ## Write the generated files: CRDs, the chart's copies of rules and dashboards, its README
 	$(BIN)/remediator crds > charts/streaming-monitoring/crds/remediation.yaml
 	$(BIN)/python scripts/sync_chart_files.py
+	$(BIN)/python scripts/values_docs.py
 
 .PHONY: render
 render: setup ## Write the rendered chart to OUT, with VALUES=FILE if given

@@ -1,6 +1,5 @@
 """What the chart's files must be before anything is rendered. Needs no Helm."""
 
-import itertools
 import json
 import re
 from pathlib import Path
@@ -9,7 +8,9 @@ import chart_lock
 import pytest
 import render
 import sync_chart_files
+import values_docs
 import yaml
+from remediator.api.policy import PolicySpec
 
 CHART = render.CHART
 DEPENDENCIES = ("flink-kubernetes-operator", "strimzi-kafka-operator", "kube-prometheus-stack")
@@ -114,25 +115,33 @@ def test_schema_knows_exactly_our_keys() -> None:
 
 
 def test_every_key_is_described() -> None:
-    """Each value of ours has a comment that starts with "# --" right above it."""
-    leaves = _leaves(json.loads((CHART / "values.schema.json").read_text())) | {"prometheus.podMonitors.jobs"}
-    lines = (CHART / "values.yaml").read_text().splitlines()
-    path: list[str] = []
-    found, missing = set(), []
-    for number, line in enumerate(lines):
-        key = re.match(r"( *)([A-Za-z-]+):", line)
-        if not key:
-            continue
-        path = [*path[: len(key[1]) // 2], key[2]]
-        dotted = ".".join(path)
-        if dotted not in leaves or dotted in found or dotted in DEPENDENCIES or dotted == "global":
-            continue
-        found.add(dotted)
-        above = list(itertools.takewhile(lambda text: text.strip().startswith("#"), reversed(lines[:number])))
-        if not any(text.strip().startswith("# -- ") for text in above):
-            missing.append(dotted)
-    assert missing == []
-    assert len(found) > 80
+    """Each value of ours, or a block that holds it, has a comment that starts with "# --" right above it."""
+    described = {".".join(value.path) for value in values_docs.described((CHART / "values.yaml").read_text())}
+    leaves = _leaves(json.loads((CHART / "values.schema.json").read_text())) - {*DEPENDENCIES, "global"}
+    parents = {leaf: {leaf, *(leaf[: dot.start()] for dot in re.finditer(r"\.", leaf))} for leaf in leaves}
+    assert sorted(leaf for leaf in leaves if not parents[leaf] & described) == []
+    assert len(leaves) > 80
+
+
+def test_readme_and_schema_follow_the_comments() -> None:
+    stale = [path.name for path, text in values_docs.wanted().items() if path.read_text() != text]
+    assert stale == [], "run: make generate"
+
+
+def test_artifact_hub_shows_our_definitions() -> None:
+    annotations = yaml.safe_load((CHART / "Chart.yaml").read_text())["annotations"]
+    definitions = list(yaml.safe_load_all((CHART / "crds/remediation.yaml").read_text()))
+    assert {(d["name"], d["kind"], d["version"]) for d in yaml.safe_load(annotations["artifacthub.io/crds"])} == {
+        (d["metadata"]["name"], d["spec"]["names"]["kind"], d["spec"]["versions"][0]["name"]) for d in definitions
+    }
+    for example in yaml.safe_load(annotations["artifacthub.io/crdsExamples"]):
+        assert example["kind"] == "FlinkRemediationPolicy"
+        PolicySpec.model_validate(example["spec"])
+
+
+def test_every_scenario_is_in_the_readme() -> None:
+    readme = (CHART / "README.md").read_text()
+    assert [path.name for path in CHART.glob("ci/*-values.yaml") if f"(ci/{path.name})" not in readme] == []
 
 
 @pytest.mark.parametrize("path", sorted(CHART.glob("templates/**/*.yaml")), ids=lambda p: p.name)

@@ -187,6 +187,10 @@ def test_off_leaves_nothing_behind(rendered: Render) -> None:
     assert not [o for o in result.objects if "remediator" in o["metadata"]["name"] and o["kind"] != "PodMonitor"]
 
 
+def exporter(**values: Object) -> Object:
+    return {"kafka": {"enabled": False, "existing": {"bootstrapServers": "kafka:9092", "exporter": values}}}
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -200,6 +204,10 @@ def test_off_leaves_nothing_behind(rendered: Render) -> None:
         ({"kube-prometheus-stack": {"enabled": False}}, "url is needed"),
         ({"kafka": {"enabled": False}, "pipeline": {"enabled": True}}, "kafka.existing.bootstrapServers"),
         ({"pipeline": {"enabled": True, "serviceAccount": {"create": True}}}, "serviceAccount.create"),
+        ({"rules": {"additional": {"mine": {"rules": []}}}}, "additional/mine"),
+        (exporter(sasl={"mechanism": "scram-sha512"}), "exporter.sasl.existingSecret"),
+        (exporter(tls={"enabled": True, "clientCertificate": True}), "exporter.tls.existingSecret"),
+        (exporter(tls={"existingSecret": "kafka-tls"}), "exporter.tls.enabled is false"),
     ],
 )
 def test_mistakes_have_readable_errors(rendered: Render, values: Object, words: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 from chart import fake_api
 from chart.conftest import CI, SCENARIOS, Object, Render
 from loadgen.__main__ import parse_arguments
+from remediator.api.policy import PolicySpec
 
 WORKLOADS = ("Deployment", "Job")
 ALL = [None, *SCENARIOS]
@@ -228,6 +229,7 @@ def test_network_is_closed(rendered: Render) -> None:
     deny = policies["streaming-monitoring-default-deny"]["spec"]
     assert deny["policyTypes"] == ["Ingress", "Egress"]
     assert not {"ingress", "egress"} & set(deny)
+    assert set(deny["podSelector"]) == {"matchLabels"}, "new components are closed without being named"
     webhook = [
         rule
         for rule in policies["streaming-monitoring-remediator-receiver"]["spec"]["ingress"]
@@ -238,6 +240,94 @@ def test_network_is_closed(rendered: Render) -> None:
     ]
     assert "ingress" not in policies["streaming-monitoring-loadgen"]["spec"]
     assert not rendered(values={"networkPolicy": {"enabled": False}}).of("NetworkPolicy")
+
+
+@pytest.mark.parametrize("scenario", ALL)
+def test_every_pod_has_its_openings(rendered: Render, scenario: str | None) -> None:
+    """Under a default deny a component without a policy of its own could reach nothing."""
+    result = rendered(scenario)
+    policies = [p["spec"]["podSelector"] for n, p in result.of("NetworkPolicy").items() if "default-deny" not in n]
+    for kind in WORKLOADS:
+        for name, o in result.of(kind).items():
+            component = o["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
+            named = [
+                component == selector["matchLabels"].get("app.kubernetes.io/component")
+                or component in [v for e in selector.get("matchExpressions", []) for v in e["values"]]
+                for selector in policies
+            ]
+            assert any(named), name
+
+
+@pytest.mark.parametrize(
+    ("scenario", "peers", "to"),
+    [
+        (
+            "pipeline-values.yaml",
+            [],
+            {"podSelector": {"matchLabels": {"strimzi.io/kind": "Kafka", "strimzi.io/cluster": "streaming"}}},
+        ),
+        ("existing-values.yaml", [], None),
+        ("existing-values.yaml", [{"ipBlock": {"cidr": "10.0.0.0/8"}}], {"ipBlock": {"cidr": "10.0.0.0/8"}}),
+    ],
+)
+def test_where_kafka_is_reached(rendered: Render, scenario: str, peers: list[Object], to: Object | None) -> None:
+    name = "loadgen" if scenario.startswith("pipeline") else "kafka-exporter"
+    policies = rendered(scenario, {"networkPolicy": {"kafkaPeers": peers}}).of("NetworkPolicy")
+    rule = policies[f"streaming-monitoring-{name}"]["spec"]["egress"][-1]
+    assert rule == ({"to": [to]} if to else {})
+
+
+def test_exporter_of_a_kafka_with_tls_and_passwords(rendered: Render) -> None:
+    pod = rendered("existing-kafka-values.yaml").one("Deployment", "streaming-monitoring-kafka-exporter")["spec"][
+        "template"
+    ]["spec"]
+    (container,) = pod["containers"]
+    assert [a for a in container["args"] if a.startswith("--kafka.server")] == [
+        "--kafka.server=kafka-1.example.com:9094",
+        "--kafka.server=kafka-2.example.com:9094",
+    ]
+    assert {"--sasl.enabled", "--sasl.mechanism=scram-sha512", "--tls.enabled", "--kafka.version=3.9.0"} <= set(
+        container["args"]
+    )
+    assert "--tls.ca-file=/etc/kafka-tls/ca.crt" in container["args"]
+    assert not [a for a in container["args"] if "password" in a or "cert-file" in a]
+    secrets = {e["name"]: e["valueFrom"]["secretKeyRef"] for e in container["env"]}
+    assert secrets["SASL_USER_PASSWORD"] == {"name": "kafka-user", "key": "password"}
+    assert pod["volumes"] == [{"name": "tls", "secret": {"secretName": "kafka-tls", "defaultMode": 0o440}}]
+    client = {"kafka": {"existing": {"exporter": {"tls": {"clientCertificate": True}}}}}
+    pod = rendered("existing-kafka-values.yaml", client).one("Deployment", "streaming-monitoring-kafka-exporter")
+    args = pod["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--tls.cert-file=/etc/kafka-tls/tls.crt", "--tls.key-file=/etc/kafka-tls/tls.key"} <= set(args)
+
+
+def test_existing_strimzi_still_gets_our_cluster(rendered: Render) -> None:
+    result = rendered("existing-strimzi-values.yaml")
+    assert result.one("Kafka", "events")["spec"]["kafka"]["config"]["default.replication.factor"] == 3
+    assert result.one("KafkaNodePool", "events")["metadata"]["labels"]["strimzi.io/cluster"] == "events"
+
+
+def test_each_team_has_its_policy(rendered: Render) -> None:
+    result = rendered("namespaces-values.yaml")
+    policies = result.of("FlinkRemediationPolicy")
+    assert sorted(policies) == ["high-kafka-lag-team-a", "high-kafka-lag-team-b"]
+    for team in ("team-a", "team-b"):
+        spec = PolicySpec.model_validate(policies[f"high-kafka-lag-{team}"]["spec"])
+        assert spec.target.namespace == team
+        assert spec.match[-1].value == f"{team}-.*"
+    monitor = result.one("PodMonitor", "streaming-monitoring-flink")["spec"]
+    assert monitor["namespaceSelector"] == {"matchNames": ["team-a", "team-b"]}
+
+
+def test_production_survives_the_loss_of_a_node(rendered: Render) -> None:
+    result = rendered("production-values.yaml")
+    pool, kafka = result.one("KafkaNodePool", "streaming")["spec"], result.one("Kafka", "streaming")["spec"]["kafka"]
+    assert pool["replicas"] == 3
+    assert pool["storage"]["volumes"][0]["type"] == "persistent-claim"
+    assert pool["template"]["pod"]["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+    assert kafka["config"]["default.replication.factor"] == 3
+    assert kafka["config"]["min.insync.replicas"] == 2
+    for role in ("receiver", "controller"):
+        assert result.one("Deployment", f"streaming-monitoring-remediator-{role}")["spec"]["replicas"] == 2
 
 
 def test_lint(helm: Callable[..., str], chart: Path) -> None:

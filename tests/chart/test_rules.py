@@ -70,6 +70,14 @@ def test_unknown_alert_is_an_error(rendered: Render) -> None:
         rendered(values={"rules": {"overrides": {"HighKafkaLagg": {"threshold": 1}}}})
 
 
+def test_rules_of_ones_own_stand_beside_ours(rendered: Render) -> None:
+    result = rendered("observe-values.yaml")
+    (group,) = result.one("PrometheusRule", "streaming-monitoring-additional-payments")["spec"]["groups"]
+    # Braces of Prometheus are left alone.
+    assert group["rules"][0]["annotations"]["summary"] == "Nobody writes to {{ $labels.topic }}"
+    assert "HighKafkaLag" in alerts(result.of("PrometheusRule"))
+
+
 def test_critical_alerts_reach_the_remediator(rendered: Render) -> None:
     result = rendered()
     spec = result.one("AlertmanagerConfig", "streaming-monitoring-remediator")["spec"]
