@@ -20,6 +20,7 @@ CATEGORIES = {
     "data-quality.yaml": {"data-quality"},
     "ml.yaml": {"ml"},
     "remediation.yaml": {"remediation"},
+    "trends.yaml": {"kafka", "flink", "data-quality", "ml"},
 }
 # What finds the FlinkDeployment: an alert on Flink names the deployment, one on Kafka the group.
 TARGET_LABELS = {"flink.yaml": {"namespace", "app"}, "kafka.yaml": {"namespace", "consumergroup"}}
