@@ -1,11 +1,13 @@
 """Command line of the data monitor."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_monitor import __version__, config
+from data_monitor.commands import reference, score
 from data_monitor.errors import InputError
 
 
@@ -14,6 +16,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="data-monitor", description="Data drift and quality of a Kafka topic.")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True)
+    reference.add_arguments(commands)
+    score.add_arguments(commands)
     check = commands.add_parser("check", help="say whether a configuration file is right")
     check.add_argument("--config", type=Path, required=True, help="configuration file (YAML)")
     check.set_defaults(run=_check)
@@ -28,6 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, such as head, has seen enough; nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _check(arguments: argparse.Namespace) -> int:

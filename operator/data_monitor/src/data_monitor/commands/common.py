@@ -1,0 +1,60 @@
+"""What commands that read tables share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from data_monitor import config
+from data_monitor.adapters.tables import Columns
+from data_monitor.config import Fields
+from data_monitor.core.bins import Value
+from data_monitor.core.learn import Column
+from data_monitor.errors import InputError
+
+
+def say(text: str) -> None:
+    """Tell the user something that is not the result."""
+    print(text, file=sys.stderr)
+
+
+def fields_of(configuration: Path | None) -> Fields:
+    """Where the values are: as a configuration file says, or by default."""
+    return config.load(configuration).fields if configuration else Fields()
+
+
+def features_in(columns: Columns, fields: Fields) -> Columns:
+    """Columns that may be features, by their short names: the members of the features' object, or all others."""
+    prefix = f"{fields.features}."
+    inside = {name.removeprefix(prefix): values for name, values in columns.items() if name.startswith(prefix)}
+    if fields.features and inside:
+        return inside
+    others = (fields.time, fields.prediction, fields.inference_time)
+    return {name: values for name, values in columns.items() if name not in others}
+
+
+def find(columns: Columns, fields: Fields, name: str) -> Column | None:
+    """A column by its short or its whole name."""
+    for candidate in (f"{fields.features}.{name}", name):
+        if candidate in columns:
+            return Column(name, columns[candidate])
+    return None
+
+
+def find_all(columns: Columns, fields: Fields, names: Iterable[str], path: Path) -> list[Column]:
+    """Columns by name. Raises InputError that names those that are not there."""
+    found = {name: find(columns, fields, name) for name in names}
+    if absent := [name for name, column in found.items() if column is None]:
+        raise InputError(f"{path}: no column {', '.join(absent)}; there are {', '.join(columns)}")
+    return [column for column in found.values() if column]
+
+
+def missing(columns: Columns, name: str) -> Column:
+    """A column of missing values, as long as the others."""
+    return Column(name, [None] * len(next(iter(columns.values()))))
+
+
+def distinct(values: Iterable[Value]) -> int:
+    """Number of distinct values that are there."""
+    return len({value for value in values if value is not None})

@@ -1,0 +1,105 @@
+"""``data-monitor reference build``: frozen bins and counts from training data."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from data_monitor.adapters import references, tables
+from data_monitor.adapters.tables import Columns
+from data_monitor.commands.common import distinct, features_in, fields_of, find, find_all, say
+from data_monitor.core.bins import Categorical
+from data_monitor.core.learn import FEWEST_BLOCKS, MAX_SEGMENTS, Column, learn, learn_feature
+from data_monitor.core.reference import MAX_FEATURES, Reference
+from data_monitor.errors import InputError
+
+_FEWEST_ROWS = 100
+_RECOMMENDED_ROWS = 5_000
+_TEXT_IS_ID = 0.5
+_MANY_TEXTS = 1_000
+_MISSION_THRESHOLD = 0.2
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    group = commands.add_parser("reference", help="make the reference that data is compared with")
+    build = group.add_subparsers(dest="subcommand", required=True).add_parser(
+        "build",
+        help="learn bins, counts and thresholds from training data",
+        description="Learns frozen bins and counts from training data, and from contiguous blocks of its rows the "
+        "threshold that each feature needs. Rows must be in the order of time.",
+    )
+    build.add_argument("--input", type=Path, required=True, help="training data: .csv, .jsonl or .parquet")
+    build.add_argument("--output", type=Path, required=True, help="the reference file to write (JSON)")
+    build.add_argument("--features", help="names, separated by commas (default: all that look like features)")
+    build.add_argument("--prediction", help="the model's output (default: the configured field, if it is there)")
+    build.add_argument("--segment", help=f"a label whose {MAX_SEGMENTS} most frequent values are also judged apart")
+    build.add_argument("--block", type=int, help="rows of a block: as many as a window will have (default: 1/20)")
+    build.add_argument("--config", type=Path, help="configuration file, for the names of fields")
+    build.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build a reference; returns the exit code."""
+    path: Path = arguments.input
+    fields = fields_of(arguments.config)
+    columns = tables.read(path, say)
+    rows = len(next(iter(columns.values())))
+    if rows < _FEWEST_ROWS:
+        raise InputError(f"{path}: {rows} rows; a reference needs {_FEWEST_ROWS}, better {_RECOMMENDED_ROWS}")
+    if rows < _RECOMMENDED_ROWS:
+        say(f"warning: {rows} rows; with fewer than {_RECOMMENDED_ROWS} the reference itself is noisy")
+    names = [name.strip() for name in (arguments.features or "").split(",") if name.strip()]
+    features = find_all(columns, fields, names, path) if names else _guess(features_in(columns, fields), rows)
+    prediction, segment = (
+        find_all(columns, fields, [name], path)[0] if name else None
+        for name in (arguments.prediction, arguments.segment)
+    )
+    if not prediction and fields.prediction:
+        prediction = find(columns, fields, fields.prediction)
+    features = [column for column in features if not prediction or column.name != prediction.name]
+    if not features:
+        raise InputError(f"{path}: no features; name them with --features")
+    if len(features) > MAX_FEATURES - 1:
+        raise InputError(f"{path}: {len(features)} features, at most {MAX_FEATURES - 1}; choose with --features")
+    block = arguments.block or max(_FEWEST_ROWS, rows // 20)
+    if not 1 < block <= rows:
+        raise InputError(f"--block {block}: between 2 and the number of rows, {rows}")
+    reference = learn(
+        features, prediction=prediction, segment=segment, block=block, source={"file": path.name, "rows": rows}
+    )
+    references.save(reference, arguments.output)
+    _summary(reference, rows, block, arguments.output)
+    return 0
+
+
+def _guess(columns: Columns, rows: int) -> list[Column]:
+    """All columns but those that tell rows apart rather than kinds of rows."""
+    found = []
+    for name, values in columns.items():
+        column = Column(name, values)
+        count = distinct(values)
+        if not count:
+            say(f"left out: {name} has no values")
+        elif isinstance(learn_feature(column), Categorical) and count > min(_MANY_TEXTS, _TEXT_IS_ID * rows):
+            say(f"left out: {name} looks like an id ({count:,} distinct texts); --features would take it")
+        else:
+            found.append(column)
+    return found
+
+
+def _summary(reference: Reference, rows: int, block: int, output: Path) -> None:
+    print(f"{output}: {rows:,} rows, digest {reference.digest}")
+    for index, feature in enumerate(reference.features):
+        role = "prediction" if reference.prediction and index == len(reference.features) - 1 else "feature"
+        kind = "categorical" if isinstance(feature, Categorical) else "numeric"
+        threshold = reference.thresholds.get(feature.name)
+        learned = f", own blocks reach {threshold:.3f}" if threshold is not None else ""
+        print(f"  {role} {feature.name}: {kind}, {feature.size} bins{learned}")
+    if not reference.thresholds:
+        say(f"no thresholds learned: fewer than {FEWEST_BLOCKS} blocks of {block:,} rows")
+    if noisy := [name for name, value in reference.thresholds.items() if value > 0.8 * _MISSION_THRESHOLD]:
+        say(
+            f"warning: blocks of {block:,} rows of the reference itself differ by nearly the alert's threshold of "
+            f"{_MISSION_THRESHOLD}: {', '.join(noisy)}. Use a longer window, or one that spans the data's cycle."
+        )

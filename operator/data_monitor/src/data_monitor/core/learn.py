@@ -1,0 +1,120 @@
+"""Make a reference from rows of training data, in the order in which they happened."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_monitor.core.bins import Categorical, Feature, Layout, Numeric, Value, category_of
+from data_monitor.core.reference import Reference, Segments
+from data_monitor.core.score import drift_score
+
+BINS: Final = 10
+MAX_CATEGORIES: Final = 20
+MAX_SEGMENTS: Final = 20
+FEW_VALUES: Final = 12
+"""A number with no more distinct values than this is a category."""
+FEWEST_BLOCKS: Final = 10
+"""Fewer blocks say nothing about how much scores scatter."""
+_NUMBERS = 0.9
+_DEVIATIONS = 3.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """The values of one field, raw."""
+
+    name: str
+    values: Sequence[Value]
+
+
+def learn(
+    features: Sequence[Column],
+    *,
+    prediction: Column | None = None,
+    segment: Column | None = None,
+    block: int | None = None,
+    source: Mapping[str, Any] | None = None,
+) -> Reference:
+    """Bins, counts, the segments' counts, and thresholds from contiguous blocks of so many rows."""
+    columns = [*features, *([prediction] if prediction else [])]
+    layout = Layout([learn_feature(column) for column in columns])
+    encodable = [column_for(feature, column.values) for feature, column in zip(layout.features, columns, strict=True)]
+    codes = layout.encode(encodable)
+    counts = _count(codes, layout)
+    return Reference(
+        layout.features,
+        counts,
+        prediction=prediction is not None,
+        segments=_segments(segment, codes, layout) if segment else None,
+        thresholds=_thresholds(codes, counts, layout, block) if block else {},
+        source=source or {},
+    )
+
+
+def learn_feature(column: Column) -> Feature:
+    """Bins for a column: deciles where nine of ten values are numbers, the most frequent categories otherwise."""
+    present = [value for value in column.values if not is_missing(value)]
+    numbers = np.asarray([value for value in present if is_number(value)], dtype=np.float64)
+    if len(numbers) > _NUMBERS * len(present) and len(np.unique(numbers)) > FEW_VALUES:
+        edges = np.unique(np.quantile(numbers, np.arange(1, BINS) / BINS))
+        # The lowest value as an edge would leave an empty bin below it.
+        return Numeric(column.name, tuple(float(edge) for edge in edges if edge > numbers.min()))
+    counted = Counter(category_of(value) for value in present)
+    # By name where the counts are equal: the same data gives the same reference.
+    frequent = sorted(counted, key=lambda name: (-counted[name], name))[:MAX_CATEGORIES]
+    return Categorical(column.name, tuple(frequent))
+
+
+def is_missing(value: Value) -> bool:
+    """Whether a value is null, empty, NaN or infinite."""
+    return value is None or value == "" or (isinstance(value, float) and not math.isfinite(value))
+
+
+def is_number(value: Value) -> bool:
+    """Whether a value is a finite number; a boolean is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def column_for(feature: Feature, values: Sequence[Value]) -> NDArray[np.float64] | Sequence[Value]:
+    """Raw values as the feature takes them: a text in a numeric column is missing."""
+    if isinstance(feature, Numeric):
+        return np.asarray([value if is_number(value) else math.nan for value in values], dtype=np.float64)
+    return [None if is_missing(value) else value for value in values]
+
+
+def _count(codes: NDArray[np.intp], layout: Layout) -> NDArray[np.int64]:
+    return np.bincount(codes.ravel(), minlength=layout.size).astype(np.int64)
+
+
+def _segments(segment: Column, codes: NDArray[np.intp], layout: Layout) -> Segments:
+    names = np.asarray(["" if is_missing(value) else category_of(value) for value in segment.values])
+    counted = Counter(names.tolist())
+    del counted[""]
+    values = sorted(counted, key=lambda name: (-counted[name], name))[:MAX_SEGMENTS]
+    counts = [_count(codes[names == value], layout) for value in values]
+    return Segments(segment.name, tuple(values), np.asarray(counts, dtype=np.int64).reshape(-1, layout.size))
+
+
+def _thresholds(codes: NDArray[np.intp], counts: NDArray[np.int64], layout: Layout, block: int) -> dict[str, float]:
+    """By feature, mean and three deviations of the scores of the reference's own blocks.
+
+    Blocks keep the order of time, so they scatter as much as the data does over days and weeks; random samples of the
+    same size would not.
+    """
+    blocks = np.stack(
+        [_count(codes[at : at + block], layout) for at in range(0, len(codes) - block + 1, block)] or [counts]
+    )
+    if len(blocks) < FEWEST_BLOCKS:
+        return {}
+    thresholds = {}
+    for feature, part in zip(layout.features, layout.slices, strict=True):
+        scores = drift_score(counts[part], blocks[:, part])
+        thresholds[feature.name] = round(min(1.0, float(scores.mean() + _DEVIATIONS * scores.std())), 6)
+    return thresholds

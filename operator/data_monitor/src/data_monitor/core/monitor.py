@@ -1,0 +1,160 @@
+"""The state of the monitor: a partition's records go in, judgements come out. No clock of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from data_monitor.core import problems, quantiles
+from data_monitor.core.judge import Judge, Judgement, Traffic
+from data_monitor.core.panes import Events, Key, PartitionState, Vector, merge, watermark_ms
+
+EARLIEST_MS: Final = 946_684_800_000
+"""The year 2000: what claims to be older has its time in another unit."""
+
+
+@dataclass(frozen=True)
+class Times:
+    """Spans in milliseconds."""
+
+    window: int = 600_000
+    pane: int = 10_000
+    allowed: int = 5_000
+    idle: int = 60_000
+    hold_back: int = 60_000
+    max_ahead: int = 600_000
+
+    @property
+    def panes(self) -> int:
+        """Panes of a window."""
+        return self.window // self.pane
+
+    @property
+    def keep(self) -> int:
+        """Panes that are kept: a window that is held back needs older ones."""
+        return self.panes + -(-self.hold_back // self.pane)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The last judgement of a full enough window, and the window as it is now."""
+
+    judged_at: float
+    """Seconds since 1970; 0 before the first judgement."""
+    judgement: Judgement | None
+    ready: bool
+    """Whether the window of now has enough samples; otherwise the judgement is an older one."""
+    samples: int
+    traffic: Traffic
+    window_end_ms: int
+
+
+class Monitor:
+    """Partitions' states and what they add up to."""
+
+    def __init__(self, judge: Judge, times: Times) -> None:
+        self.judge = judge
+        self.times = times
+        self.states: dict[Key, PartitionState] = {}
+        self.evaluation: Evaluation | None = None
+        self.latencies = np.zeros(quantiles.SIZE, np.int64)
+        """Since the start of the process."""
+        self.latency_sum_ms = 0.0
+        self._records_at: dict[Key, float] = {}
+        self._adopted: dict[Key, Counter[str]] = {}
+        self._given_up: Counter[str] = Counter()
+        self._judged_events = -1
+
+    def adopt(self, key: Key, state: PartitionState, now: float) -> None:
+        """Go on with a partition from a state."""
+        self.states[key] = state
+        self._adopted[key] = state.counters.copy()
+        self._records_at[key] = now
+
+    def give_up(self, key: Key) -> PartitionState | None:
+        """Part with a partition; its state is returned for whoever goes on with it."""
+        state = self.states.pop(key, None)
+        if state:
+            self._given_up += state.counters - self._adopted.pop(key)
+        return state
+
+    def counted(self) -> Counter[str]:
+        """The counters since the start of the process, over all partitions it had."""
+        total = self._given_up.copy()
+        for key, state in self.states.items():
+            total += state.counters - self._adopted[key]
+        return total
+
+    def add(self, key: Key, events: Events, now: float) -> None:
+        """Add valid events; those with an impossible time are counted as problems."""
+        state, times = self.states[key], self.times
+        good = (events.times_ms >= EARLIEST_MS) & (events.times_ms <= now * 1000 + times.max_ahead)
+        if not good.all():
+            state.counters[f"invalid.{problems.BAD_TIME}"] += int((~good).sum())
+            events = Events(events.times_ms[good], events.codes[good], events.latencies_ms[good])
+        state.add(events, self.judge.shape, times.pane, times.keep, times.allowed)
+        self._records_at[key] = now
+        taken = events.latencies_ms[np.isfinite(events.latencies_ms)]
+        if len(taken):
+            self.latencies += np.bincount(quantiles.encode(taken), minlength=quantiles.SIZE)
+            self.latency_sum_ms += float(taken.sum())
+
+    def add_pane(self, key: Key, start_ms: int, vector: Vector, now: float) -> None:
+        """Add a pane that somebody else counted, under the same rule for impossible times."""
+        state, times = self.states[key], self.times
+        if not EARLIEST_MS <= start_ms <= now * 1000 + times.max_ahead:
+            state.counters[f"invalid.{problems.BAD_TIME}"] += 1
+            return
+        state.add_pane(start_ms // times.pane, vector, self.judge.shape, times.pane, times.keep)
+        self._records_at[key] = now
+        self.latencies += self.judge.shape.latencies(vector)
+
+    def evaluate(self, now: float, others: Mapping[Key, PartitionState] | None = None) -> Evaluation | None:
+        """Judge the window of now, if anything came in since the last time.
+
+        ``others`` are the states of partitions that other replicas read.
+        """
+        states = {**(others or {}), **self.states}
+        events = sum(state.counters["events"] for state in states.values())
+        end = self._end(states, now)
+        if end is None or events == self._judged_events:
+            return self.evaluation
+        self._judged_events = events
+        window = merge(states.values(), end - self.times.panes + 1, end, self.judge.shape)
+        judgement = self.judge.drift(window)
+        before = self.evaluation
+        self.evaluation = Evaluation(
+            now if judgement else before.judged_at if before else 0.0,
+            judgement or (before.judgement if before else None),
+            judgement is not None,
+            int(self.judge.shape.counts(window).sum(0)[self.judge.layout.slices[0]].sum()),
+            self.judge.traffic(window),
+            (end + 1) * self.times.pane,
+        )
+        return self.evaluation
+
+    def watermark_ms(self, now: float) -> int | None:
+        """Up to which event time the partitions of this replica are complete; idle ones do not count."""
+        return watermark_ms(
+            (state.newest_ms for key, state in self.states.items() if not self._idle(key, now)), self.times.allowed
+        )
+
+    def _end(self, states: Mapping[Key, PartitionState], now: float) -> int | None:
+        """The last pane of the window: the newest that no busy partition is still before, within bounds."""
+        newest = [state.newest_ms for state in states.values() if state.newest_ms >= 0]
+        if not newest:
+            return None
+        busy = [
+            state.newest_ms
+            for key, state in states.items()
+            if state.newest_ms >= 0 and key in self.states and not self._idle(key, now)
+        ]
+        head = max(newest)
+        return max(min(busy, default=head), head - self.times.hold_back) // self.times.pane
+
+    def _idle(self, key: Key, now: float) -> bool:
+        return now - self._records_at.get(key, now) >= self.times.idle / 1000

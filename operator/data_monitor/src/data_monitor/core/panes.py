@@ -1,0 +1,147 @@
+"""Panes: what came in during a short span of event time, in a form that is merged by addition.
+
+The state is kept for each partition, and it depends on nothing but that partition's records in their order: not on
+how partitions interleave, nor on when they are read. So a state and the offset after it always belong together,
+whoever computed them, and a restart or a move to another replica that goes on from such a pair counts exactly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_monitor.core import quantiles
+
+Vector = NDArray[np.integer[Any]]
+Key = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a pane's vector is divided: counts of each group of segments, latencies, events seen, late events."""
+
+    bins: int
+    groups: int = 1
+
+    @property
+    def size(self) -> int:
+        """Length of the vector."""
+        return self.bins * self.groups + quantiles.SIZE + 2
+
+    def counts(self, vector: Vector) -> Vector:
+        """Bins by group, a view: (groups, bins)."""
+        return vector[: self.bins * self.groups].reshape(self.groups, self.bins)
+
+    def latencies(self, vector: Vector) -> Vector:
+        """Bins of inference times, a view."""
+        return vector[self.bins * self.groups : -2]
+
+    @staticmethod
+    def seen(vector: Vector) -> int:
+        """Events that arrived while this pane was the newest of their partition."""
+        return int(vector[-2])
+
+    @staticmethod
+    def late(vector: Vector) -> int:
+        """Those of them that were late."""
+        return int(vector[-1])
+
+
+@dataclass
+class Events:
+    """A batch of decoded events of one partition, in the order of their offsets."""
+
+    times_ms: NDArray[np.int64]
+    codes: NDArray[np.intp]
+    """(events, features), positions in a pane's counts, the group of the segment included."""
+    latencies_ms: NDArray[np.float64]
+    """NaN where a record has none."""
+
+
+@dataclass
+class PartitionState:
+    """What is known of one partition after the record before ``next_offset``."""
+
+    next_offset: int
+    newest_ms: int = -1
+    """The highest event time so far; -1 before the first event."""
+    panes: dict[int, NDArray[np.int32]] = field(default_factory=dict)
+    """By number: event time divided by the pane's length."""
+    counters: Counter[str] = field(default_factory=Counter)
+    """Since the beginning: events, late, expired, skipped, invalid.<type>, dead.<type>."""
+
+    def add(self, events: Events, shape: Shape, pane_ms: int, keep: int, allowed_ms: int) -> None:
+        """Add events to their panes; ``keep`` panes before the newest are kept, ``allowed_ms`` makes none late."""
+        if not len(events.times_ms):
+            return
+        times = events.times_ms
+        newest = np.maximum(np.maximum.accumulate(times), self.newest_ms)
+        late = times < newest - allowed_ms
+        numbers, arrivals = times // pane_ms, newest // pane_ms
+        expired = numbers <= arrivals - keep
+        self.newest_ms = int(newest[-1])
+        self.counters["events"] += len(times)
+        self.counters["late"] += int(late.sum())
+        self.counters["expired"] += int(expired.sum())
+        for number in np.unique(numbers[~expired]):
+            chosen = np.flatnonzero((numbers == number) & ~expired)
+            pane = self._pane(int(number), shape)
+            pane[: shape.bins * shape.groups] += np.bincount(
+                events.codes[chosen].ravel(), minlength=shape.bins * shape.groups
+            ).astype(np.int32)
+            taken = events.latencies_ms[chosen]
+            taken = taken[np.isfinite(taken)]
+            if len(taken):
+                shape.latencies(pane)[:] += np.bincount(quantiles.encode(taken), minlength=quantiles.SIZE).astype(
+                    np.int32
+                )
+        for number in np.unique(arrivals):
+            pane = self._pane(int(number), shape)
+            at = arrivals == number
+            pane[-2] += int(at.sum())
+            pane[-1] += int(late[at].sum())
+        self._expire(int(arrivals[-1]) - keep)
+
+    def add_pane(self, number: int, vector: Vector, shape: Shape, pane_ms: int, keep: int) -> None:
+        """Add a pane that somebody else counted."""
+        self.newest_ms = max(self.newest_ms, (number + 1) * pane_ms - 1)
+        newest = self.newest_ms // pane_ms
+        seen, late = shape.seen(vector), shape.late(vector)
+        self.counters["events"] += seen
+        self.counters["late"] += late
+        if number <= newest - keep:
+            self.counters["expired"] += seen
+            return
+        self._pane(number, shape)[:] += vector.astype(np.int32)
+        self._expire(newest - keep)
+
+    def _pane(self, number: int, shape: Shape) -> NDArray[np.int32]:
+        if number not in self.panes:
+            self.panes[number] = np.zeros(shape.size, np.int32)
+        return self.panes[number]
+
+    def _expire(self, last: int) -> None:
+        for number in [number for number in self.panes if number <= last]:
+            del self.panes[number]
+
+
+def merge(states: Iterable[PartitionState], first: int, last: int, shape: Shape) -> Vector:
+    """The sum of the panes from ``first`` to ``last``, both included."""
+    total = np.zeros(shape.size, np.int64)
+    for state in states:
+        for number, pane in state.panes.items():
+            if first <= number <= last:
+                total += pane
+    return total
+
+
+def watermark_ms(newest_ms: Iterable[int], allowed_ms: int) -> int | None:
+    """The event time up to which all of these partitions are complete; None before the first event."""
+    known = [newest for newest in newest_ms if newest >= 0]
+    return min(known) - allowed_ms if known else None

@@ -1,0 +1,160 @@
+"""The reference artefact: frozen bins and what the training data put into them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_monitor.core.bins import Categorical, Feature, Layout, Numeric
+
+FORMAT: Final = "streaming-monitoring.dev/drift-reference/v1"
+MAX_FEATURES: Final = 200
+
+
+class BadReference(ValueError):
+    """A reference that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The values of one label, each with its own reference counts; other values share the last group."""
+
+    path: str
+    values: tuple[str, ...]
+    counts: NDArray[np.int64]
+    """One row for each value, as long as the layout."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Features with their counts, at the end the prediction if there is one."""
+
+    features: tuple[Feature, ...]
+    counts: NDArray[np.int64]
+    prediction: bool = False
+    """Whether the last feature is the model's prediction, judged apart from the headline."""
+    segments: Segments | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """Learned by feature (docs/data-monitor.md)."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """Where it came from, for people."""
+
+    @property
+    def layout(self) -> Layout:
+        """Where the bins lie."""
+        return Layout(self.features)
+
+    @property
+    def digest(self) -> str:
+        """Identifies what scores depend on: equal for equal bins and counts."""
+        judged = {key: value for key, value in self.to_document().items() if key not in ("source", "digest")}
+        text = json.dumps(judged, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def to_document(self) -> dict[str, Any]:
+        """As JSON."""
+        described = [
+            _describe(feature, self.counts[part])
+            for feature, part in zip(self.features, self.layout.slices, strict=True)
+        ]
+        document: dict[str, Any] = {
+            "format": FORMAT,
+            "features": described[:-1] if self.prediction else described,
+            "prediction": described[-1] if self.prediction else None,
+        }
+        if self.segments:
+            document["segments"] = {
+                "path": self.segments.path,
+                "values": [
+                    {"value": value, "counts": counts.tolist()}
+                    for value, counts in zip(self.segments.values, self.segments.counts, strict=True)
+                ],
+            }
+        if self.thresholds:
+            document["thresholds"] = dict(self.thresholds)
+        if self.source:
+            document["source"] = dict(self.source)
+        return document
+
+    @classmethod
+    def from_document(cls, document: Any) -> Reference:
+        """The inverse of to_document. Raises BadReference."""
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise BadReference(f"not a drift reference: wanted format {FORMAT}")
+        try:
+            described = [*document["features"], *([document["prediction"]] if document.get("prediction") else [])]
+            read = [_read(one) for one in described]
+            features = tuple(feature for feature, _ in read)
+            segments = None
+            if document.get("segments"):
+                values = document["segments"]["values"]
+                segments = Segments(
+                    str(document["segments"]["path"]),
+                    tuple(str(one["value"]) for one in values),
+                    np.asarray([one["counts"] for one in values], dtype=np.int64),
+                )
+            found = cls(
+                features,
+                np.concatenate([counts for _, counts in read]) if read else np.zeros(0, np.int64),
+                prediction=bool(document.get("prediction")),
+                segments=segments,
+                thresholds={str(name): float(value) for name, value in document.get("thresholds", {}).items()},
+                source=document.get("source", {}),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise BadReference(f"damaged: {type(error).__name__}: {error}") from error
+        found._check()
+        return found
+
+    def _check(self) -> None:
+        names = [feature.name for feature in self.features]
+        if not names:
+            raise BadReference("no features")
+        if len(names) > MAX_FEATURES:
+            raise BadReference(f"{len(names)} features, at most {MAX_FEATURES} are watched")
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise BadReference(f"twice: {', '.join(twice)}")
+        if (self.counts < 0).any():
+            raise BadReference("negative counts")
+        for feature, part in zip(self.features, self.layout.slices, strict=True):
+            if not self.counts[part].sum():
+                raise BadReference(f"feature {feature.name} has no counts")
+        if self.segments and self.segments.counts.shape != (len(self.segments.values), self.layout.size):
+            raise BadReference("the segments' counts do not fit the features")
+
+
+def _describe(feature: Feature, counts: NDArray[np.int64]) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": feature.name}
+    if isinstance(feature, Numeric):
+        described |= {"kind": "numeric", "edges": list(feature.edges)}
+    else:
+        described |= {"kind": "categorical", "categories": list(feature.categories)}
+    return described | {"counts": counts.tolist()}
+
+
+def _read(described: Mapping[str, Any]) -> tuple[Feature, NDArray[np.int64]]:
+    name = described["name"]
+    feature: Feature
+    match described["kind"]:
+        case "numeric":
+            edges = tuple(float(edge) for edge in described["edges"])
+            if any(not a < b for a, b in pairwise(edges)) or not all(map(math.isfinite, edges)):
+                raise BadReference(f"feature {name}: edges must rise")
+            feature = Numeric(name, edges)
+        case "categorical":
+            feature = Categorical(name, tuple(str(one) for one in described["categories"]))
+        case kind:
+            raise BadReference(f"feature {name}: kind {kind!r}, wanted numeric or categorical")
+    counts = np.asarray(described["counts"], dtype=np.int64)
+    if counts.shape != (feature.size,):
+        raise BadReference(f"feature {name}: {counts.size} counts for {feature.size} bins")
+    return feature, counts

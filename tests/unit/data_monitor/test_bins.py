@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from data_monitor.core.bins import Categorical, Layout, Numeric
+from data_monitor.core.learn import Column, column_for, learn, learn_feature
+from data_monitor.core.reference import BadReference, Reference
+from data_monitor.core.score import drift_score
+
+ROWS = np.random.default_rng(1).normal(size=20_000)
+
+
+def test_numbers_get_deciles_with_open_tails_and_a_missing_bin():
+    reference = learn([Column("x", ROWS.tolist())])
+    (feature,) = reference.features
+    assert isinstance(feature, Numeric)
+    assert len(feature.edges) == 9
+    assert reference.counts[:-1].tolist() == pytest.approx([2000] * 10, abs=1)
+    assert reference.counts[-1] == 0
+    assert feature.encode(np.array([-1e300, 1e300, np.nan, np.inf, feature.edges[0]])).tolist() == [0, 9, 10, 10, 1]
+
+
+def test_repeated_edges_collapse():
+    feature = learn_feature(Column("x", [0.0] * 4000 + ROWS[:6000].clip(0).tolist()))
+    assert isinstance(feature, Numeric)
+    assert list(feature.edges) == sorted(set(feature.edges))
+    assert feature.edges[0] > 0
+
+
+@pytest.mark.parametrize("values", [[1, 2.0, True] * 100, ["a", "b"] * 100, [None, "", float("nan")]])
+def test_few_numbers_texts_and_nothing_are_categories(values):
+    assert isinstance(learn_feature(Column("x", values)), Categorical)
+
+
+def test_a_stray_text_does_not_make_numbers_categories():
+    values = [*ROWS[:1000].tolist(), "n/a"]
+    feature = learn_feature(Column("x", values))
+    assert isinstance(feature, Numeric)
+    assert feature.encode(column_for(feature, values))[-1] == feature.missing
+
+
+def test_categories_beyond_the_most_frequent_and_new_ones_are_other():
+    feature = learn_feature(Column("x", [f"c{i}" for i in range(30) for _ in range(40 - i)]))
+    assert feature.categories == tuple(f"c{i}" for i in range(20))
+    assert feature.encode(["c0", "c29", "new", None, ""]).tolist() == [0, 20, 20, 21, 21]
+
+
+def test_numbers_and_booleans_are_categories_by_their_text():
+    feature = Categorical("x", ("1", "2.5", "true"))
+    assert feature.encode([1, 1.0, "1", 2.5, True, "true", False]).tolist() == [0, 0, 0, 1, 0, 2, 3]
+    assert Categorical("x", ("false", "true")).encode([True, False]).tolist() == [1, 0]
+
+
+def scored(reference, values):
+    layout = reference.layout
+    counts = layout.count([column_for(layout.features[0], values)])
+    return float(drift_score(reference.counts, counts))
+
+
+def test_half_missing_a_new_category_and_one_absurd_value():
+    numbers = learn([Column("x", ROWS.tolist())])
+    window = np.random.default_rng(2).normal(size=10_000).tolist()
+    plain = scored(numbers, window)
+    assert plain < 0.05
+    assert scored(numbers, [*window[:5000], *[None] * 5000]) == pytest.approx(0.558, abs=0.01)
+    # A bin of the reference takes it, so it neither alarms nor hides what the others say.
+    assert scored(numbers, [*window[1:], 1e30]) == pytest.approx(plain, abs=0.01)
+    shifted = [value + 0.5 for value in window]
+    assert scored(numbers, [*shifted[1:], 1e30]) == pytest.approx(scored(numbers, shifted), abs=0.01)
+    texts = learn([Column("x", ["a", "b"] * 5000)])
+    assert scored(texts, ["a", "b"] * 450 + ["c"] * 100) == pytest.approx(0.228, abs=0.01)
+
+
+def test_a_reference_survives_its_file_and_is_known_by_what_it_judges():
+    reference = learn(
+        [Column("x", ROWS.tolist()), Column("d", ["m", "t"] * 10_000)],
+        prediction=Column("score", (ROWS * 2).tolist()),
+        segment=Column("d", ["m", "t"] * 10_000),
+        block=1000,
+        source={"file": "a.csv"},
+    )
+    again = Reference.from_document(reference.to_document())
+    assert again.to_document() == reference.to_document()
+    assert again.digest == reference.digest
+    assert reference.segments.counts.sum(0).tolist() == reference.counts.tolist()
+    assert set(reference.thresholds) == {"x", "d", "score"}
+    elsewhere = Reference.from_document({**reference.to_document(), "source": {"file": "b.csv"}})
+    assert elsewhere.digest == reference.digest
+    assert learn([Column("x", (ROWS + 1e-9).tolist())]).digest != learn([Column("x", ROWS.tolist())]).digest
+
+
+def test_blocks_that_follow_a_season_need_a_higher_threshold():
+    season = np.sin(np.arange(20_000) / 20_000 * 4 * np.pi)
+    calm, seasonal = (learn([Column("x", v.tolist())], block=1000).thresholds["x"] for v in (ROWS, ROWS + season))
+    assert calm < 0.1 < 0.3 < seasonal
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"format": "x"}, "not a drift reference"),
+        ({"features": []}, "no features"),
+        ({"features": [{"name": "x", "kind": "numeric", "edges": [1, 0], "counts": [1, 1, 1, 1]}]}, "edges must rise"),
+        ({"features": [{"name": "x", "kind": "numeric", "edges": [], "counts": [1]}]}, "1 counts for 2 bins"),
+        ({"features": [{"name": "x", "kind": "numeric", "edges": [], "counts": [0, 0]}]}, "x has no counts"),
+        ({"features": [{"name": "x", "kind": "text"}]}, "wanted numeric or categorical"),
+        ({"features": [{"kind": "numeric"}]}, "damaged: KeyError: 'name'"),
+    ],
+)
+def test_what_is_wrong_with_a_reference_is_said(change, said):
+    document = learn([Column("x", ROWS.tolist())]).to_document()
+    with pytest.raises(BadReference, match=said):
+        Reference.from_document({**document, **change})
+
+
+def test_a_layout_counts_every_event_once_for_each_feature():
+    layout = Layout([Numeric("a", (0.0,)), Categorical("b", ("x",))])
+    assert layout.count([np.array([-1.0, 1.0, np.nan]), ["x", "y", None]]).tolist() == [1, 1, 1, 1, 1, 1]
