@@ -62,6 +62,10 @@ generate: .venv/.installed ## Write the generated files: CRDs, the chart's copie
 	$(BIN)/python scripts/sync_chart_files.py
 	$(BIN)/python scripts/values_docs.py
 
+.PHONY: golden
+golden: setup ## Write what the chart renders to tests/chart/golden, and show what changed
+	$(BIN)/python scripts/golden.py
+
 .PHONY: render
 render: setup ## Write the rendered chart to OUT, with VALUES=FILE if given
 	$(BIN)/python scripts/render.py --out $(OUT) $(if $(VALUES),--values $(VALUES))

@@ -23,6 +23,9 @@ STANDINS = ROOT / "tests/cluster/charts"
 KUBE_VERSION = "1.34.0"  # a Helm built from its module believes in a much older one
 
 
+Object = dict[str, Any]
+
+
 class RenderError(Exception):
     """The chart cannot be rendered; the message is Helm's."""
 
@@ -85,6 +88,18 @@ def helm(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> str:
 def template_arguments(chart: Path, release: str, namespace: str) -> list[str]:
     """The arguments that every rendering shares."""
     return ["template", release, str(chart), "--namespace", namespace, "--kube-version", KUBE_VERSION]
+
+
+def objects(text: str) -> list[Object]:
+    """The objects of ours in a rendering."""
+    return [
+        document
+        for part in text.split("\n---")
+        # The dependencies' objects are not ours to judge.
+        if "# Source: streaming-monitoring/charts/" not in part
+        for document in yaml.safe_load_all(part)
+        if document
+    ]
 
 
 def main() -> int:

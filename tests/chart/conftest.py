@@ -3,13 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import render
 import yaml
 
-Object = dict[str, Any]
+Object = render.Object
 Render = Callable[..., "Rendered"]
 
 CI = render.CHART / "ci"
@@ -20,14 +19,7 @@ class Rendered:
     """The objects of ours in a rendering."""
 
     def __init__(self, text: str) -> None:
-        self.objects: list[Object] = [
-            document
-            for part in text.split("\n---")
-            # The dependencies' objects are not ours to judge.
-            if "# Source: streaming-monitoring/charts/" not in part
-            for document in yaml.safe_load_all(part)
-            if document
-        ]
+        self.objects = render.objects(text)
 
     def of(self, kind: str) -> dict[str, Object]:
         """All objects of a kind, by name."""

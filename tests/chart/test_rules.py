@@ -65,6 +65,11 @@ def test_alert_and_file_can_be_off(rendered: Render) -> None:
     assert not rendered(values={"rules": {"enabled": False}}).of("PrometheusRule")
 
 
+def test_unknown_file_is_an_error(rendered: Render) -> None:
+    with pytest.raises(render.RenderError, match=r"rules\.files\.kafak: no such file; there are .*kafka"):
+        rendered(values={"rules": {"files": {"kafak": False}}})
+
+
 def test_unknown_alert_is_an_error(rendered: Render) -> None:
     with pytest.raises(render.RenderError, match=r"rules\.overrides\.HighKafkaLagg: no such alert.*HighKafkaLag"):
         rendered(values={"rules": {"overrides": {"HighKafkaLagg": {"threshold": 1}}}})
