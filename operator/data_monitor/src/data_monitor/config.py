@@ -133,10 +133,16 @@ class Metrics(Section):
 
 
 class Report(Section):
-    """The sample that the Evidently report is made from, and where reports are kept."""
+    """The sample that the Evidently report is made from, and where reports are kept and served."""
 
     directory: Path
     sample_size: int = Field(5000, ge=100)
+    every: Duration = 600.0
+    """While the data drifts: between the first and the second report; later ones are further and further apart."""
+    keep: int = Field(20, ge=1)
+    """Older reports are removed."""
+    address: str = ""
+    port: int = Field(8001, ge=0, le=65535)
 
 
 class Config(Section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from data_monitor.core.reference import BadReference, Reference
 from data_monitor.errors import InputError
@@ -22,8 +23,19 @@ def load(path: Path) -> Reference:
 
 
 def save(reference: Reference, path: Path) -> None:
-    """Write a reference, readable. Raises InputError."""
+    """Write a reference, readable: one line for each feature and each column. Raises InputError."""
     try:
-        path.write_text(json.dumps({**reference.to_document(), "digest": reference.digest}, indent=1) + "\n")
+        path.write_text(_lines({**reference.to_document(), "digest": reference.digest}))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+
+
+def _lines(document: dict[str, Any]) -> str:
+    def members(value: Any) -> str:
+        if isinstance(value, dict) and value:
+            return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(one)}" for key, one in value.items()) + "\n }"
+        if isinstance(value, list) and value:
+            return "[\n" + ",\n".join(f"  {json.dumps(one)}" for one in value) + "\n ]"
+        return json.dumps(value)
+
+    return "{\n" + ",\n".join(f" {json.dumps(key)}: {members(value)}" for key, value in document.items()) + "\n}\n"

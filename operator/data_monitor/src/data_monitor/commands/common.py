@@ -11,6 +11,7 @@ from data_monitor.adapters.tables import Columns
 from data_monitor.config import Fields
 from data_monitor.core.bins import Value
 from data_monitor.core.learn import Column
+from data_monitor.core.reference import Reference
 from data_monitor.errors import InputError
 
 
@@ -50,9 +51,19 @@ def find_all(columns: Columns, fields: Fields, names: Iterable[str], path: Path)
     return [column for column in found.values() if column]
 
 
-def missing(columns: Columns, name: str) -> Column:
-    """A column of missing values, as long as the others."""
-    return Column(name, [None] * len(next(iter(columns.values()))))
+def columns_of(reference: Reference, columns: Columns, fields: Fields, path: Path) -> Columns:
+    """The values of the reference's features; one that is not there is missing in every row, and said.
+
+    Raises InputError if none is there.
+    """
+    found = {feature.name: find(columns, fields, feature.name) for feature in reference.features}
+    absent = [name for name, column in found.items() if column is None]
+    if len(absent) == len(found):
+        raise InputError(f"{path}: none of the reference's features is there: {', '.join(absent)}")
+    if absent:
+        say(f"warning: {path} has no {', '.join(absent)}: all of it counts as missing")
+    missing: list[Value] = [None] * len(next(iter(columns.values())))
+    return {name: list(column.values) if column else missing for name, column in found.items()}
 
 
 def distinct(values: Iterable[Value]) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from data_monitor.adapters import references, tables
 from data_monitor.adapters.tables import Columns
 from data_monitor.commands.common import distinct, features_in, fields_of, find, find_all, say
+from data_monitor.config import Fields
 from data_monitor.core.bins import Categorical
 from data_monitor.core.learn import FEWEST_BLOCKS, MAX_SEGMENTS, Column, learn, learn_feature
 from data_monitor.core.reference import MAX_FEATURES, Reference
@@ -18,6 +19,7 @@ _RECOMMENDED_ROWS = 5_000
 _TEXT_IS_ID = 0.5
 _MANY_TEXTS = 1_000
 _MISSION_THRESHOLD = 0.2
+_SAMPLE = 1_000
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,6 +37,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     build.add_argument("--prediction", help="the model's output (default: the configured field, if it is there)")
     build.add_argument("--segment", help=f"a label whose {MAX_SEGMENTS} most frequent values are also judged apart")
     build.add_argument("--block", type=int, help="rows of a block: as many as a window will have (default: 1/20)")
+    build.add_argument(
+        "--sample", type=int, default=_SAMPLE, help=f"rows kept in the file for the report, 0 for none ({_SAMPLE})"
+    )
     build.add_argument("--config", type=Path, help="configuration file, for the names of fields")
     build.set_defaults(run=run)
 
@@ -50,27 +55,39 @@ def run(arguments: argparse.Namespace) -> int:
     if rows < _RECOMMENDED_ROWS:
         say(f"warning: {rows} rows; with fewer than {_RECOMMENDED_ROWS} the reference itself is noisy")
     names = [name.strip() for name in (arguments.features or "").split(",") if name.strip()]
-    features = find_all(columns, fields, names, path) if names else _guess(features_in(columns, fields), rows)
-    prediction, segment = (
-        find_all(columns, fields, [name], path)[0] if name else None
-        for name in (arguments.prediction, arguments.segment)
-    )
-    if not prediction and fields.prediction:
-        prediction = find(columns, fields, fields.prediction)
-    features = [column for column in features if not prediction or column.name != prediction.name]
-    if not features:
-        raise InputError(f"{path}: no features; name them with --features")
+    features, prediction = choose(columns, fields, path, names, arguments.prediction)
+    segment = find_all(columns, fields, [arguments.segment], path)[0] if arguments.segment else None
     if len(features) > MAX_FEATURES - 1:
         raise InputError(f"{path}: {len(features)} features, at most {MAX_FEATURES - 1}; choose with --features")
     block = arguments.block or max(_FEWEST_ROWS, rows // 20)
     if not 1 < block <= rows:
         raise InputError(f"--block {block}: between 2 and the number of rows, {rows}")
     reference = learn(
-        features, prediction=prediction, segment=segment, block=block, source={"file": path.name, "rows": rows}
+        features,
+        prediction=prediction,
+        segment=segment,
+        block=block,
+        sample=arguments.sample,
+        source={"file": path.name, "rows": rows},
     )
     references.save(reference, arguments.output)
     _summary(reference, rows, block, arguments.output)
     return 0
+
+
+def choose(
+    columns: Columns, fields: Fields, path: Path, names: list[str], prediction: str | None
+) -> tuple[list[Column], Column | None]:
+    """The features, all that look like some where none are named, and the prediction. Raises InputError."""
+    rows = len(next(iter(columns.values())))
+    features = find_all(columns, fields, names, path) if names else _guess(features_in(columns, fields), rows)
+    output = find_all(columns, fields, [prediction], path)[0] if prediction else None
+    if not output and fields.prediction:
+        output = find(columns, fields, fields.prediction)
+    features = [column for column in features if not output or column.name != output.name]
+    if not features:
+        raise InputError(f"{path}: no features; name them with --features")
+    return features, output
 
 
 def _guess(columns: Columns, rows: int) -> list[Column]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_monitor.adapters import references, tables
-from data_monitor.commands.common import fields_of, find, missing, say
+from data_monitor.commands.common import columns_of, fields_of, say
 from data_monitor.core.judge import Judge, Judgement, Rules
 from data_monitor.core.learn import column_for
 from data_monitor.errors import InputError
@@ -49,19 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     reference = references.load(arguments.reference)
     fields = fields_of(arguments.config)
     columns = tables.read(arguments.input, say)
-    found = {feature.name: find(columns, fields, feature.name) for feature in reference.features}
-    absent = [name for name, column in found.items() if column is None]
-    if len(absent) == len(found):
-        raise InputError(f"{arguments.input}: none of the reference's features is there: {', '.join(absent)}")
-    if absent:
-        say(f"warning: {arguments.input} has no {', '.join(absent)}: all of it counts as missing")
+    found = columns_of(reference, columns, fields, arguments.input)
     judge = Judge(reference, Rules(min_samples=fewest))
-    codes = judge.layout.encode(
-        [
-            column_for(feature, (found[feature.name] or missing(columns, feature.name)).values)
-            for feature in reference.features
-        ]
-    )
+    codes = judge.layout.encode([column_for(feature, found[feature.name]) for feature in reference.features])
     if len(codes) < window:
         raise InputError(f"{arguments.input}: {len(codes)} rows do not fill a window of {window}")
     vector = np.zeros(judge.shape.size, np.int64)

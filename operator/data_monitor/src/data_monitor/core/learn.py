@@ -40,9 +40,10 @@ def learn(
     prediction: Column | None = None,
     segment: Column | None = None,
     block: int | None = None,
+    sample: int = 0,
     source: Mapping[str, Any] | None = None,
 ) -> Reference:
-    """Bins, counts, the segments' counts, and thresholds from contiguous blocks of so many rows."""
+    """Bins, counts, the segments' counts, thresholds from contiguous blocks of so many rows, a sample of rows."""
     columns = [*features, *([prediction] if prediction else [])]
     layout = Layout([learn_feature(column) for column in columns])
     encodable = [column_for(feature, column.values) for feature, column in zip(layout.features, columns, strict=True)]
@@ -54,6 +55,7 @@ def learn(
         prediction=prediction is not None,
         segments=_segments(segment, codes, layout) if segment else None,
         thresholds=_thresholds(codes, counts, layout, block) if block else {},
+        sample={column.name: _evenly(column.values, sample) for column in columns} if sample else {},
         source=source or {},
     )
 
@@ -87,6 +89,11 @@ def column_for(feature: Feature, values: Sequence[Value]) -> NDArray[np.float64]
     if isinstance(feature, Numeric):
         return np.asarray([value if is_number(value) else math.nan for value in values], dtype=np.float64)
     return [None if is_missing(value) else value for value in values]
+
+
+def _evenly(values: Sequence[Value], count: int) -> list[Value]:
+    """So many values at equal distances: every time of the data is in it, and the same data gives the same sample."""
+    return [values[at * len(values) // count] for at in range(count)] if count < len(values) else list(values)
 
 
 def _count(codes: NDArray[np.intp], layout: Layout) -> NDArray[np.int64]:

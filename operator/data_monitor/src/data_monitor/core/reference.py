@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_monitor.core.bins import Categorical, Feature, Layout, Numeric
+from data_monitor.core.bins import Categorical, Feature, Layout, Numeric, Value
 
 FORMAT: Final = "streaming-monitoring.dev/drift-reference/v1"
 MAX_FEATURES: Final = 200
@@ -45,6 +45,8 @@ class Reference:
     segments: Segments | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Learned by feature (docs/data-monitor.md)."""
+    sample: Mapping[str, Sequence[Value]] = field(default_factory=dict)
+    """Rows for the report, by feature: nothing is scored with them."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """Where it came from, for people."""
 
@@ -56,7 +58,7 @@ class Reference:
     @property
     def digest(self) -> str:
         """Identifies what scores depend on: equal for equal bins and counts."""
-        judged = {key: value for key, value in self.to_document().items() if key not in ("source", "digest")}
+        judged = {key: value for key, value in self.to_document().items() if key not in ("sample", "source", "digest")}
         text = json.dumps(judged, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -83,6 +85,8 @@ class Reference:
             document["thresholds"] = dict(self.thresholds)
         if self.source:
             document["source"] = dict(self.source)
+        if self.sample:
+            document["sample"] = {name: list(values) for name, values in self.sample.items()}
         return document
 
     @classmethod
@@ -108,6 +112,7 @@ class Reference:
                 prediction=bool(document.get("prediction")),
                 segments=segments,
                 thresholds={str(name): float(value) for name, value in document.get("thresholds", {}).items()},
+                sample=document.get("sample", {}),
                 source=document.get("source", {}),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -128,6 +133,8 @@ class Reference:
         for feature, part in zip(self.features, self.layout.slices, strict=True):
             if not self.counts[part].sum():
                 raise BadReference(f"feature {feature.name} has no counts")
+        if self.sample and (set(self.sample) != set(names) or len({len(one) for one in self.sample.values()}) > 1):
+            raise BadReference("the sample does not fit the features")
         if self.segments and self.segments.counts.shape != (len(self.segments.values), self.layout.size):
             raise BadReference("the segments' counts do not fit the features")
 

@@ -1,0 +1,131 @@
+"""``data-monitor report``: what drifted, as a page by Evidently with the monitor's scores."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from data_monitor import config
+from data_monitor.adapters import references, tables
+from data_monitor.commands.common import columns_of, fields_of, say
+from data_monitor.commands.reference import choose
+from data_monitor.core.judge import Judge, Rules
+from data_monitor.core.learn import learn
+from data_monitor.core.reference import Reference
+from data_monitor.errors import InputError
+from data_monitor.report.folder import Folder, Sample, Summary, name_of
+
+if TYPE_CHECKING:
+    from data_monitor.report.drift_report import DriftReport, Rows
+
+_SUFFIXES = (".html", ".json")
+
+
+def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the command line."""
+    report = commands.add_parser(
+        "report",
+        help="show what drifted (by Evidently)",
+        description="Compares rows with a reference and writes a page by Evidently, whose scores are the monitor's. "
+        "With --config: the monitor's latest sample of its window; otherwise two files.",
+    )
+    report.add_argument("--reference-data", type=Path, help="rows of the training data: .csv, .jsonl or .parquet")
+    report.add_argument("--current-data", type=Path, help="rows to compare: .csv, .jsonl or .parquet")
+    report.add_argument("--reference", type=Path, help="a reference (default: one learned from --reference-data)")
+    report.add_argument("--config", type=Path, help="configuration file of a monitor; with files: the names of fields")
+    report.add_argument("--output", type=Path, help="file to write: .html or .json (default: the monitor's reports)")
+    report.add_argument("--reason", default="on demand", help="why, for the list of reports (on demand)")
+    report.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make a report; returns the exit code."""
+    output: Path | None = arguments.output
+    if output and output.suffix not in _SUFFIXES:
+        raise InputError(f"{output}: the name must end in {' or '.join(_SUFFIXES)}")
+    if arguments.reference_data or arguments.current_data:
+        return _from_files(arguments, output)
+    if not arguments.config:
+        raise InputError("either --config, for the monitor's sample, or --reference-data and --current-data")
+    return _from_sample(config.load(arguments.config), arguments.reason, output)
+
+
+def _from_files(arguments: argparse.Namespace, output: Path | None) -> int:
+    if not (arguments.reference_data and arguments.current_data and output):
+        raise InputError("--reference-data, --current-data and --output belong together")
+    fields = fields_of(arguments.config)
+    expected = tables.read(arguments.reference_data, say)
+    if arguments.reference:
+        reference = references.load(arguments.reference)
+    else:
+        features, prediction = choose(expected, fields, arguments.reference_data, [], None)
+        reference = learn(features, prediction=prediction)
+    current = tables.read(arguments.current_data, say)
+    made = _make(
+        reference,
+        columns_of(reference, expected, fields, arguments.reference_data),
+        columns_of(reference, current, fields, arguments.current_data),
+        Rules(),
+    )
+    _write(made, output)
+    return 0
+
+
+def _from_sample(configuration: config.Config, reason: str, output: Path | None) -> int:
+    if not configuration.report:
+        raise InputError("report.directory is not set: the monitor takes no sample")
+    reference = references.load(configuration.reference)
+    if not reference.sample:
+        raise InputError(f"{configuration.reference} holds no rows to show: build it with --sample")
+    folder = Folder(configuration.report.directory)
+    sample = _sample(folder, reference)
+    made = _make(reference, reference.sample, sample.columns, Rules(threshold=configuration.score.threshold))
+    if output:
+        _write(made, output)
+        return 0
+    head = {name: getattr(sample, name) for name in ("model", "score", "threshold", "features", "reference", "events")}
+    summary = Summary(
+        **head, evaluated_at=sample.evaluated_at, name=name_of(sample.evaluated_at), reason=reason, rows=sample.rows
+    )
+    try:
+        print(folder.add(made.html, summary, configuration.report.keep))
+    except OSError as error:
+        raise InputError(f"{folder.reports}: {error.strerror}") from error
+    return 0
+
+
+def _sample(folder: Folder, reference: Reference) -> Sample:
+    try:
+        sample = folder.sample()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise InputError(f"{folder.path}: the monitor's sample cannot be read: {error}") from error
+    if sample is None:
+        raise InputError(f"{folder.path}: no sample yet; the monitor writes one once its window holds enough events")
+    if sample.reference != reference.digest:
+        raise InputError(f"the sample goes with reference {sample.reference}, the file holds {reference.digest}")
+    return sample
+
+
+def _make(reference: Reference, expected: Rows, current: Rows, rules: Rules) -> DriftReport:
+    try:
+        from data_monitor.report.drift_report import make
+    except ImportError as error:
+        raise InputError(
+            f"a report needs Evidently ({error}): pip install 'streaming-monitoring-data-monitor[report]', or the "
+            "image data-monitor-report"
+        ) from error
+    thresholds = {feature.name: rules.threshold for feature in reference.features}
+    return make(reference, expected, current, {**thresholds, **Judge(reference, rules).thresholds})
+
+
+def _write(made: DriftReport, output: Path) -> None:
+    try:
+        output.write_text(made.html if output.suffix == ".html" else json.dumps(made.json, indent=1))
+    except OSError as error:
+        raise InputError(f"{output}: {error.strerror}") from error
+    top = sorted(made.scores.items(), key=lambda item: -item[1])
+    print(f"{output}: {', '.join(f'{name} {score:.3f}' for name, score in top)}")

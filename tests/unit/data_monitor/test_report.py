@@ -1,0 +1,177 @@
+"""The report: its statistic is the monitor's, whatever the rows are like; the command; its errors."""
+
+import json
+import math
+import random
+import sys
+from pathlib import Path
+
+import pytest
+from data_monitor.__main__ import main
+from data_monitor.adapters import references
+from data_monitor.core.learn import Column, column_for, learn
+from data_monitor.core.score import drift_score
+from data_monitor.report.folder import Folder, Sample
+
+Rows = dict[str, list[object]]
+
+needs_evidently = pytest.mark.skipif(
+    not (Path(__file__).parents[3] / ".venv/.report-installed").exists(), reason="make setup installs Evidently"
+)
+
+
+def rows(count: int, shift: float, seed: int) -> Rows:
+    """Numbers, heavy tails, gaps, infinities, categories, integers, and a column that loses all of its values."""
+    dice = random.Random(seed)
+    return {
+        "normal": [dice.gauss(shift, 1) for _ in range(count)],
+        "gaps": [None if dice.random() < 0.1 + 0.4 * shift else dice.gauss(0, 1) for _ in range(count)],
+        "tail": [math.inf if dice.random() < 0.01 else dice.paretovariate(1.5) * (1 + shift) for _ in range(count)],
+        "device": dice.choices(["phone", "desktop", "tablet", "", "watch"], [50, 30, 10, 5, 20 * shift], k=count),
+        "stars": [dice.randint(1, 4 + round(shift)) for _ in range(count)],
+        "lost": [None if shift else dice.random() for _ in range(count)],
+        "score": [dice.betavariate(2, 5 + 3 * shift) for _ in range(count)],
+    }
+
+
+def write_rows(path: Path, table: Rows) -> Path:
+    records = [dict(zip(table, values, strict=True)) for values in zip(*table.values(), strict=True)]
+    # JSON knows no infinity; whoever writes one writes null or breaks the record.
+    path.write_text("".join(json.dumps(record).replace("Infinity", "null") + "\n" for record in records))
+    return path
+
+
+def scores_of(document: object) -> dict[str, float]:
+    """What Evidently says of each column."""
+    metrics = json.loads(json.dumps(document))["metrics"]
+    found = [one for one in metrics if one["config"]["type"] == "evidently:metric_v2:ValueDrift"]
+    return {one["config"]["column"]: one["value"] for one in found}
+
+
+@needs_evidently
+@pytest.mark.parametrize("shift", [0.0, 0.3, 1.0])
+def test_evidently_shows_the_monitors_score(shift: float) -> None:
+    from data_monitor.report import drift_report
+
+    expected, current = rows(3000, 0.0, 1), rows(2000, shift, 2)
+    reference = learn([Column(name, values) for name, values in expected.items()])
+    made = drift_report.make(reference, expected, current, dict.fromkeys(expected, 0.2))
+    counts = reference.layout.count([column_for(feature, current[feature.name]) for feature in reference.features])
+    shown = scores_of(made.json)
+    assert made.scores == shown
+    for feature, part in zip(reference.features, reference.layout.slices, strict=True):
+        own = float(drift_score(reference.counts[part], counts[part]))
+        assert shown[feature.name] == pytest.approx(own, abs=1e-9)
+    drifted = next(one for one in made.json["metrics"] if "DriftedColumnsCount" in one["config"]["type"])
+    assert drifted["value"]["count"] == sum(score > 0.2 for score in shown.values())
+    assert (max(shown.values()) > 0.2) == (shift > 0)
+
+
+@needs_evidently
+def test_two_files_in_and_the_score_of_the_offline_command_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`data-monitor report` and `data-monitor score` on the same rows."""
+    a, b = (write_rows(tmp_path / f"{name}.jsonl", rows(1500, name == "b", 3)) for name in "ab")
+    output = tmp_path / "report.json"
+    assert main(["report", f"--reference-data={a}", f"--current-data={b}", f"--output={output}"]) == 0
+    assert main(["reference", "build", f"--input={a}", f"--output={tmp_path / 'ref.json'}"]) == 0
+    capsys.readouterr()
+    assert main(["score", f"--reference={tmp_path / 'ref.json'}", f"--input={b}", "--window=1500", "--json"]) == 0
+    judgement = json.loads(capsys.readouterr().out)
+    shown = scores_of(json.loads(output.read_text()))
+    own = {**judgement["features"], "score": judgement["prediction"]}
+    assert shown.keys() == own.keys()
+    assert all(shown[name] == pytest.approx(own[name], abs=1e-9) for name in own)
+
+
+@needs_evidently
+def test_a_page_of_the_monitors_sample(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration = monitor(tmp_path, keep=2)
+    folder = Folder(tmp_path / "data")
+    for number in range(3):
+        folder.write_sample(sample(tmp_path, evaluated_at=1_764_000_000.0 + number))
+        assert main(["report", f"--config={configuration}"]) == 0
+    page = Path(capsys.readouterr().out.strip().rpartition("\n")[2])
+    text = page.read_text()
+    assert text.count("<html") == 1
+    assert "Jensen-Shannon distance over reference bins" in text
+    assert "<script src=" not in text  # self-contained: it is read where there is no internet
+    kept = list(folder.summaries())
+    assert [(one.name, one.reason, one.rows) for one in kept] == [
+        ("20251124T160002Z", "on demand", 400),
+        ("20251124T160001Z", "on demand", 400),
+    ]
+    assert sorted(path.suffix for path in folder.reports.iterdir()) == [".html", ".html", ".json", ".json"]
+
+
+def monitor(folder: Path, keep: int = 20, reference: str = "ref.json") -> Path:
+    """A configuration with a reference that was built from files."""
+    source = write_rows(folder / "a.jsonl", rows(500, 0.0, 4))
+    main(["reference", "build", f"--input={source}", f"--output={folder / 'ref.json'}", "--sample=300"])
+    path = folder / "config.yaml"
+    path.write_text(f"reference: {folder / reference}\nreport: {{directory: {folder / 'data'}, keep: {keep}}}\n")
+    return path
+
+
+def sample(folder: Path, evaluated_at: float = 1_764_000_000.0, **other: object) -> Sample:
+    found = {
+        "model": "m",
+        "evaluated_at": evaluated_at,
+        "score": 0.4,
+        "threshold": 0.2,
+        "features": {"normal": 0.4, "tail": 0.1},
+        "reference": references.load(folder / "ref.json").digest,
+        "events": 30_000,
+        "columns": {name: [None if v == math.inf else v for v in column] for name, column in rows(400, 1, 5).items()},
+    }
+    return Sample(**{**found, **other})
+
+
+def test_a_reference_keeps_rows_that_do_not_change_what_it_is(tmp_path: Path) -> None:
+    monitor(tmp_path)
+    kept = references.load(tmp_path / "ref.json")
+    source = tmp_path / "a.jsonl"
+    assert main(["reference", "build", f"--input={source}", f"--output={tmp_path / 'bare.json'}", "--sample=0"]) == 0
+    bare = references.load(tmp_path / "bare.json")
+    assert {len(values) for values in kept.sample.values()} == {300}
+    assert not bare.sample
+    assert kept.digest == bare.digest
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "either --config"),
+        (["--reference-data={0}/a.jsonl", "--current-data={0}/a.jsonl"], "belong together"),
+        (["--reference-data={0}/a.jsonl", "--output={0}/r.html"], "belong together"),
+        (["--reference-data={0}/a.jsonl", "--current-data={0}/no.csv", "--output={0}/r.html"], "no.csv: No such file"),
+        (["--reference-data={0}/a.jsonl", "--current-data={0}/a.jsonl", "--output={0}/r.pdf"], ".html or .json"),
+        (["--config={0}/config.yaml"], "no sample yet"),
+        (["--config={0}/none.yaml"], "none.yaml: No such file"),
+    ],
+)
+def test_mistakes_have_readable_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    monitor(tmp_path)
+    assert main(["report", *(argument.format(tmp_path) for argument in arguments)]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.glob("r.*"))
+
+
+def test_a_sample_of_another_reference_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration = monitor(tmp_path)
+    Folder(tmp_path / "data").write_sample(sample(tmp_path, reference="another"))
+    assert main(["report", f"--config={configuration}"]) == 2
+    assert "goes with reference another" in capsys.readouterr().err
+
+
+def test_without_evidently_it_is_said_what_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = monitor(tmp_path)
+    Folder(tmp_path / "data").write_sample(sample(tmp_path))
+    monkeypatch.setitem(sys.modules, "data_monitor.report.drift_report", None)
+    assert main(["report", f"--config={configuration}"]) == 2
+    assert "data-monitor-report" in capsys.readouterr().err
