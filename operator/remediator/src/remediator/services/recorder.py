@@ -3,6 +3,7 @@
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
 
 from remediator.adapters.kube import EVENTS, REMEDIATIONS, Kube, KubeError, Resource
 from remediator.api.names import API_VERSION, FIELD_MANAGER
@@ -35,6 +36,7 @@ class Recorder:
         if (status.phase, status.reason, status.step) == (before.phase, before.reason, before.step):
             return written
         metrics.TRANSITIONS.labels(status.phase, status.reason).inc()
+        metrics.RECORDS.put(*_record(written))
         self._measure(remediation, status)
         log.info(
             "transition",
@@ -49,6 +51,10 @@ class Recorder:
         )
         await self._events(remediation, status)
         return written
+
+    def show(self, remediations: list[Remediation]) -> None:
+        """Let the metrics tell of exactly these FlinkRemediations."""
+        metrics.RECORDS.replace(map(_record, remediations))
 
     def _measure(self, remediation: Remediation, status: RemediationStatus) -> None:
         times = status.times
@@ -95,6 +101,23 @@ class Recorder:
             "reportingController": FIELD_MANAGER,
             "reportingInstance": self._instance,
         }
+
+
+def _record(remediation: Remediation) -> tuple[str, dict[str, str], float]:
+    spec, status = remediation.spec, remediation.status
+    labels = {
+        "alert": spec.alert.name,
+        "target_namespace": spec.target.namespace,
+        "target": spec.target.name,
+        "action": status.action,
+        "phase": str(status.phase),
+        "reason": status.reason,
+    }
+    entered = remediation.created
+    for phase, entries in groupby(status.timeline, key=lambda entry: entry.phase):
+        if phase is status.phase:
+            entered = next(entries).time
+    return remediation.name, labels, entered.timestamp()
 
 
 def _reference(api_version: str, kind: str, metadata: Resource) -> Resource:

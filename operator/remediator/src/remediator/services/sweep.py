@@ -53,6 +53,7 @@ class Sweeper:
         """Go through all remediations once. Raises KubeError when they cannot be listed."""
         swept = Swept()
         remediations = await self._remediations()
+        self._recorder.show(remediations)
         policies = await self._policies()
         for remediation in remediations:
             if not remediation.status.phase.terminal:

@@ -1,8 +1,11 @@
 """Prometheus metrics of both roles, in base units."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 _SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200)
 
@@ -45,3 +48,39 @@ def count_watchdog(seen: bool) -> None:
     """Note that Watchdog was seen: the path from Prometheus to here is open."""
     if seen:
         WATCHDOG_TIMESTAMP.set_to_current_time()
+
+
+class Records(Collector):
+    """The FlinkRemediations that exist: a gauge with one series each, which says when it entered the phase it is in.
+    Policies limit how many are kept, and so how many series there are."""
+
+    _LABELS: Final = ("remediation", "alert", "target_namespace", "target", "action", "phase", "reason")
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._records: dict[str, tuple[tuple[str, ...], float]] = {}
+        registry.register(self)
+
+    def put(self, name: str, labels: Mapping[str, str], entered: float) -> None:
+        """Say where a FlinkRemediation is: its labels but for its name, and the time in seconds since 1970."""
+        self._records = {**self._records, name: self._record(name, labels, entered)}
+
+    def replace(self, records: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
+        """Say which ones there are, in the form of put; all others are forgotten."""
+        self._records = {name: self._record(name, labels, entered) for name, labels, entered in records}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return the series of now; a scrape may come at any moment, from a thread of its own."""
+        family = GaugeMetricFamily(
+            "remediator_remediation_phase_timestamp_seconds",
+            "When a FlinkRemediation that exists entered the phase it is in.",
+            labels=self._LABELS,
+        )
+        for labels, entered in self._records.values():
+            family.add_metric(labels, entered)
+        yield family
+
+    def _record(self, name: str, labels: Mapping[str, str], entered: float) -> tuple[tuple[str, ...], float]:
+        return (name, *(labels[label] for label in self._LABELS[1:])), entered
+
+
+RECORDS = Records(REGISTRY)
