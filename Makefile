@@ -8,7 +8,7 @@ SCENARIO ?=
 DRY_RUN ?=
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
 # Fast ones first.
-TESTS ?= tests/unit tests/rules tests/chart tests/apiserver tests/e2e
+TESTS ?= tests/unit tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
 OUT ?= build/render
 VALUES ?=
 export CLUSTER
@@ -57,8 +57,9 @@ LOCKS := operator/remediator/requirements.txt operator/data_monitor/requirements
 	touch $@
 
 .PHONY: generate
-generate: .venv/.installed ## Write the generated files: CRDs, the chart's copies of rules and dashboards, its README
+generate: .venv/.installed ## Write the generated files: CRDs, dashboards, the chart's copies of rules and dashboards, its README
 	$(BIN)/remediator crds > charts/streaming-monitoring/crds/remediation.yaml
+	$(BIN)/python -m dashboards
 	$(BIN)/python scripts/sync_chart_files.py
 	$(BIN)/python scripts/values_docs.py
 

@@ -1,5 +1,7 @@
 """Rules and routing: what of the rule files reaches Prometheus, and what Alertmanager does with an alert."""
 
+import json
+
 import pytest
 import render
 import yaml
@@ -126,8 +128,14 @@ def test_watchdog_reaches_the_remediator_every_minute(rendered: Render) -> None:
     assert route["repeatInterval"] == "1m"
 
 
-def test_dashboards(rendered: Render) -> None:
-    for name, board in rendered().of("ConfigMap").items():
-        if "-dashboard-" in name:
-            assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
-            assert all(key.endswith(".json") for key in board["data"])
+def test_dashboards_are_found_by_grafanas_sidecar(rendered: Render) -> None:
+    maps = rendered().of("ConfigMap")
+    files = sorted((render.ROOT / "dashboards").glob("*.json"))
+    assert len(files) == 3
+    for file in files:
+        board = maps[f"streaming-monitoring-dashboard-{file.stem}"]
+        assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert board["metadata"]["annotations"]["grafana_folder"] == "Streaming"
+        assert {name: json.loads(text) for name, text in board["data"].items()} == {
+            file.name: json.loads(file.read_text())
+        }

@@ -1,0 +1,146 @@
+"""*Data drift*: which features moved away from what the model was trained on, and whether the score can be trusted."""
+
+from grafana_foundation_sdk.builders import dashboard as builders
+
+from dashboards import alerts, annotations
+from dashboards.expressions import EVALUATION_AGE, MODEL
+from dashboards.parts import Panel, Query, Steps, add_row, board, graph, listing, number, variable
+
+FEATURE = f'{MODEL}, feature=~"$feature"'
+_SCORE = f"max by (namespace, model, feature) (data_drift_feature_score{{{FEATURE}}})"
+_NAME = "{{namespace}}/{{model}}"
+
+
+def build() -> builders.Dashboard:
+    """Return the dashboard."""
+    dashboard = board(
+        "streaming-data-drift",
+        "Data drift",
+        "What the data monitor says of the model's input, by feature. A score is 0 where the window is like the "
+        "reference and 1 where they have nothing in common; above 0.2 is commonly held to be significant.",
+        ["namespace", "model"],
+    ).with_variable(variable("feature", "Feature", f"data_drift_feature_score{{{MODEL}}}", "A feature of the model."))
+    dashboard = dashboard.annotation(annotations.firing())
+    add_row(dashboard, "", _now())
+    add_row(dashboard, "By feature", _features())
+    add_row(dashboard, "Can the score be trusted?", _trust())
+    return dashboard
+
+
+def _now() -> list[Panel]:
+    drift = Steps.above(alerts.limit("MLModelPredictionDrift"))
+    return [
+        number(
+            "Drift score",
+            "The highest score of any feature: what MLModelPredictionDrift looks at.",
+            "percentunit",
+            Query(f"max(data_drift_score{{{MODEL}}})", "score"),
+            steps=drift,
+            runbook="MLModelPredictionDrift",
+            span=4,
+        ),
+        number(
+            "Features that drifted",
+            "Features whose score is above the limit.",
+            "none",
+            Query(f"max(data_drift_features_drifted{{{MODEL}}})", "features"),
+            steps=Steps.above(1),
+            span=4,
+        ),
+        number(
+            "Prediction drift",
+            "The same score of what the model answers. It may move without the input, and the other way round.",
+            "percentunit",
+            Query(f"max(prediction_drift_score{{{MODEL}}})", "score"),
+            steps=drift,
+            span=4,
+        ),
+        number(
+            "Window ready",
+            "1 while the window holds enough events for a score; below that the last score stands still.",
+            "none",
+            Query(f"min(data_drift_window_ready{{{MODEL}}})", "ready"),
+            steps=Steps.below(1),
+            span=4,
+        ),
+        number(
+            "Last evaluation",
+            "How long ago the data was last judged.",
+            "s",
+            Query(f"time() - min(data_drift_last_evaluation_timestamp_seconds{{{MODEL}}} > 0)", "age"),
+            steps=Steps.above(alerts.limit("DataMonitorStale")),
+            runbook="DataMonitorStale",
+            span=4,
+        ),
+        number(
+            "Events in the window",
+            "How many events the score is about.",
+            "short",
+            Query(f"sum(data_drift_window_events{{{MODEL}}})", "events"),
+            span=4,
+        ),
+    ]
+
+
+def _features() -> list[Panel]:
+    return [
+        graph(
+            "Score by feature",
+            "Bias-corrected Jensen-Shannon distance (base 2) between window and reference. A feature that jumps is "
+            "often a broken field; one that creeps is a change in behaviour.",
+            "percentunit",
+            Query(_SCORE, "{{feature}}"),
+            alert="MLModelPredictionDrift",
+            span=16,
+            top=1,
+        ),
+        listing(
+            "Furthest off now",
+            "The ten features with the highest score.",
+            Query(f"topk(10, {_SCORE})", ""),
+            {"feature": "Feature", "model": "Model", "Value": "Score"},
+            span=8,
+            empty="No scores.",
+            overrides=[("Score", {"unit": "percentunit", "decimals": 1})],
+        ),
+        graph(
+            "Population stability index by feature",
+            "The same comparison on the scale that many know: above 0.1 is worth a look, above 0.25 is a shift.",
+            "none",
+            Query(f"max by (namespace, model, feature) (data_drift_feature_psi{{{FEATURE}}})", "{{feature}}"),
+            span=16,
+            bottom=None,
+        ),
+        graph(
+            "Prediction drift",
+            "Score of the model's answers against those of the reference.",
+            "percentunit",
+            Query(f"max by (namespace, model) (prediction_drift_score{{{MODEL}}})", _NAME),
+            limit=alerts.limit("MLModelPredictionDrift"),
+            top=1,
+        ),
+    ]
+
+
+def _trust() -> list[Panel]:
+    return [
+        graph(
+            "Events in the window",
+            "With few events a score is noise. None is published below the minimum.",
+            "short",
+            Query(f"sum by (namespace, model) (data_drift_window_events{{{MODEL}}})", _NAME),
+        ),
+        graph(
+            "Age of the last evaluation",
+            "Seconds since the data was last judged. A monitor that stands still shows yesterday's score.",
+            "s",
+            Query(EVALUATION_AGE, _NAME),
+            alert="DataMonitorStale",
+        ),
+        graph(
+            "Late data",
+            "Share of the events that came later than the allowed lateness: they are in no window.",
+            "percent",
+            Query(f"max by (namespace, model) (late_data_rate{{{MODEL}}})", _NAME),
+        ),
+    ]
