@@ -39,8 +39,6 @@ def uninstall(cluster: Cluster, progress: Callable[[str], None]) -> None:
     if NAMESPACE not in namespaces:
         return
     progress("removing the release of an earlier demo")
-    # Flink's operator takes the finalizer off its FlinkDeployments, so they go while it is still there.
-    cluster.kubectl("delete", "flinkdeployments", "--all", "--timeout=120s", "--ignore-not-found")
     if any(release["name"] == RELEASE for release in json.loads(cluster.helm("list", "--all", "--output=json"))):
         cluster.helm("uninstall", RELEASE, "--wait", "--timeout=5m")
     cluster.kubectl("delete", "namespace", NAMESPACE, "--timeout=180s")
