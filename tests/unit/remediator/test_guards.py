@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from remediator.api.reasons import Phase, Reason
-from remediator.api.remediation import TargetReference
+from remediator.api.remediation import Method, TargetReference
+from remediator.core.decide import decide
 from remediator.core.decision import Act, Cancel, Refuse, Wait
 from remediator.core.flinkdeployment import parse
-from remediator.core.planner import decide
+from remediator.core.guards import CHAIN, SCALE_BACK_CHAIN
 from remediator.core.snapshot import Checkpoint, Progress
 from worlds import ALERT, NOW, RESTORE, flink_resource, in_state, job, policy, sibling, snapshot, target
 
@@ -32,7 +33,11 @@ def _restore(world: Any, **changes: Any) -> dict[str, Any]:
 
 
 _ASKS = in_state("FAILED", error="HA metadata is not available. Manual restore required.")
-_OLD = job(completed=Checkpoint(7, NOW - timedelta(minutes=31)))
+_OLD = job(completed=Checkpoint(7, NOW - timedelta(minutes=31), "file:/checkpoints/chk-7"))
+NO_PATH = job(completed=Checkpoint(7, NOW))
+ONLY_IF_FAILED = ({"type": "Restore", "restore": {"onlyIfFailed": True}},)
+LAST_RESORT = ({"type": "Restore", "restore": {"allowSavepointRedeploy": True}},)
+IN_PLACE = policy(actions=[{"type": "Scale", "scale": {"max": 4, "strategy": "InPlace"}}])
 _APPROVAL = policy(guards={"approval": {"required": True, "timeout": "15m"}})
 
 
@@ -77,7 +82,19 @@ CASES = [
     (Reason.NO_COMPLETED_CHECKPOINT, Refuse, {"job": job(completed=None)}),
     (Reason.NO_COMPLETED_CHECKPOINT, Refuse, _restore(target(), job=job(completed=None))),
     (Reason.CHECKPOINT_TOO_OLD, Refuse, _restore(target(), job=_OLD)),
+    (Reason.JOB_MANAGER_UNREACHABLE, Wait, {"job": None}),
     (Reason.JOB_MANAGER_UNREACHABLE, Wait, _restore(target(), job=None)),
+    (Reason.JOB_NOT_FAILED, Wait, {"policy": policy(actions=ONLY_IF_FAILED)}),
+    (Reason.ALERT_NOT_MATCHED, Refuse, {"policy": policy(match=[{"label": "severity", "value": "warning"}])}),
+    (Reason.ALERT_NOT_MATCHED, Refuse, {"policy": policy(match=[{"label": "team", "operator": "=~", "value": ".+"}])}),
+    (Reason.SESSION_CLUSTER, Refuse, {"target": target(job=None)}),
+    (Reason.TARGET_NOT_STABLE, Refuse, {"target": in_state("STABLE", jobStatus={"state": "FINISHED"})}),
+    (Reason.TARGET_NOT_STABLE, Refuse, _restore(in_state("STABLE", jobStatus={"state": "CANCELED"}))),
+    (Reason.NO_VERTEX_FOLLOWS, Refuse, {"job": job(3)}),
+    (Reason.IN_PLACE_NOT_POSSIBLE, Refuse, {"policy": IN_PLACE, "target": target(flinkVersion="v2_0")}),
+    (Reason.MAX_PARALLELISM_EXCEEDED, Refuse, {"target": target(flinkConfiguration={"pipeline.max-parallelism": 3})}),
+    (Reason.CHECKPOINT_TOO_OLD, Refuse, {"policy": policy(actions=LAST_RESORT), "target": _ASKS, "job": _OLD}),
+    (Reason.MANUAL_RESTORE_REQUIRED, Refuse, {"policy": policy(actions=LAST_RESORT), "target": _ASKS, "job": NO_PATH}),
     (Reason.TARGET_NOT_STABLE, Refuse, _restore(in_state("SUSPENDED"))),
     (Reason.MANUAL_RESTORE_REQUIRED, Refuse, _restore(_ASKS)),
     (Reason.APPROVAL_REQUIRED, Wait, {"policy": _APPROVAL}),
@@ -96,12 +113,19 @@ def test_a_healthy_world_is_acted_on() -> None:
     assert isinstance(decide(snapshot()), Act)
 
 
+def test_every_reason_of_every_guard_has_a_case() -> None:
+    assert {reason for reason, _, _ in CASES} == {reason for guard in CHAIN for reason in guard.reasons}
+    assert set(SCALE_BACK_CHAIN) < set(CHAIN)
+
+
 @pytest.mark.parametrize(("reason", "kind", "changes"), CASES, ids=lambda v: getattr(v, "value", None))
 def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) -> None:
     decision = decide(snapshot(**changes))
     assert isinstance(decision, kind)
     assert decision.reason is reason
     assert len(decision.message) > 10
+    objecting = next(guard for guard in CHAIN if guard(snapshot(**changes)) is not None)
+    assert reason in objecting.reasons
 
 
 @pytest.mark.parametrize(
@@ -123,12 +147,42 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         },
         _restore(target()),
         _restore(in_state("FAILED")),
+        {"policy": policy(actions=ONLY_IF_FAILED), "target": in_state("FAILED")},
+        {"policy": IN_PLACE},
         _restore(target(taskManager={"replicas": 2})),
         _restore(target(), job=job(completed=Checkpoint(7, NOW - timedelta(minutes=30)))),
     ],
 )
 def test_just_inside_the_limit_passes(changes: dict[str, Any]) -> None:
     assert isinstance(decide(snapshot(**changes)), Act)
+
+
+def test_a_session_cluster_without_any_mention_of_a_job_is_seen() -> None:
+    resource = flink_resource()
+    del resource["spec"]["job"]
+    assert decide(snapshot(target=parse(resource))) == decide(snapshot(target=target(job=None)))
+
+
+def test_a_restart_that_flinks_operator_could_not_carry_out_is_followed_by_the_last_resort() -> None:
+    """It leaves the generation behind for good: see FLINK-39043."""
+    stuck = in_state("FAILED", observedGeneration=2, error=_ASKS.error)
+    world = {"policy": policy(actions=LAST_RESORT), "target": stuck}
+    first = decide(snapshot(**world))
+    assert isinstance(first, Wait)
+    second = decide(snapshot(**world, progress=Progress(actions=(NOW - timedelta(minutes=1),))))
+    assert isinstance(second, Act)
+    assert second.plan.method is Method.SAVEPOINT_REDEPLOY
+
+
+def test_who_is_asked_learns_what_follows_and_what_was_misspelt() -> None:
+    ladder = policy(
+        actions=[{"type": "Scale", "scale": {"max": 4}}, {"type": "Restart"}], guards={"approval": {"required": True}}
+    )
+    decision = decide(snapshot(policy=ladder, progress=Progress(approval="yes")))
+    assert isinstance(decision, Wait)
+    assert "Scale 2 to 4 (and, if that does not help, Restart) waits for approval" in decision.message
+    assert "'yes' is neither" in decision.message
+    assert "kubectl annotate flinkremediation high-kafka-lag-1" in decision.message
 
 
 def test_cooldown_waits_until_it_is_over() -> None:

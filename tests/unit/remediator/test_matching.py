@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from remediator.api.base import format_duration, parse_duration
 from remediator.api.policy import Matcher, Operator, TargetSelector
 from remediator.api.remediation import TargetReference
-from remediator.core.matching import ByConsumerGroup, ByName, matches, target_query
+from remediator.core.matching import ByConsumerGroup, ByName, first_mismatch, is_target, target_query
 from remediator.core.naming import kebab_case, remediation_name
 from remediator.core.template import TemplateError, render
-from worlds import NOW, TARGET
+from worlds import NOW, TARGET, target
 
 
 @pytest.mark.parametrize(
@@ -32,13 +32,36 @@ from worlds import NOW, TARGET
 def test_matchers_are_anchored_and_take_missing_for_empty(
     operator: str, value: str, labels: dict[str, str], expected: bool
 ) -> None:
-    assert matches((Matcher(label="l", operator=Operator(operator), value=value),), labels) is expected
+    matcher = Matcher(label="l", operator=Operator(operator), value=value)
+    assert first_mismatch((matcher,), labels) == (None if expected else matcher)
 
 
 def test_all_matchers_must_hold() -> None:
     both = (Matcher(label="a", value="1"), Matcher(label="b", value="2"))
-    assert matches(both, {"a": "1", "b": "2"})
-    assert not matches(both, {"a": "1", "b": "3"})
+    assert first_mismatch(both, {"a": "1", "b": "2"}) is None
+    assert first_mismatch(both, {"a": "1", "b": "3"}) == both[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "expected"),
+    [
+        ("[[:alpha:]]+", "abc", True),
+        (r"\pL+\z", "äb", True),
+        (r"a.b", "a\nb", False),
+        ("a$", "a\n", False),
+        ("(a*)*b", "a" * 200, False),
+    ],
+)
+def test_expressions_are_gos_and_cost_no_more_than_their_text(value: str, text: str, expected: bool) -> None:
+    matcher = Matcher(label="l", operator=Operator.REGEX, value=value)
+    assert (first_mismatch((matcher,), {"l": text}) is None) is expected
+
+
+@pytest.mark.parametrize("value", ["(", "(?=a)", r"(a)\1", "*", "a{2000}"])
+def test_an_expression_that_go_does_not_know_is_no_policy(value: str) -> None:
+    with pytest.raises(ValueError, match="no regular expression of Go's syntax"):
+        Matcher(label="l", operator=Operator.REGEX, value=value)
+    assert Matcher(label="l", value=value)  # compared as text, it is one like any other
 
 
 @pytest.mark.parametrize(
@@ -54,6 +77,21 @@ def test_all_matchers_must_hold() -> None:
 def test_the_target_an_alert_names(selector: dict[str, str], expected: object) -> None:
     labels = {"namespace": "ns", "app": "job", "group": "readers"}
     assert target_query(TargetSelector.model_validate(selector), labels) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (ByName("streaming", "ml-recommender"), True),
+        (ByName("streaming", "other"), False),
+        (ByName("other", "ml-recommender"), False),
+        (ByConsumerGroup("streaming", "ml-recommender"), True),
+        (ByConsumerGroup("streaming", "ml"), False),
+        (ByConsumerGroup("streaming", ""), False),
+    ],
+)
+def test_who_is_the_target(query: ByName | ByConsumerGroup, expected: bool) -> None:
+    assert is_target(query, target()) is expected
 
 
 @pytest.mark.parametrize("selector", [{}, {"name": "a", "nameLabel": "b"}])
@@ -111,7 +149,7 @@ def test_durations_are_read_as_they_were_written(seconds: int) -> None:
     assert parse_duration(format_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
 
 
-@pytest.mark.parametrize("text", ["", "10", "m", "1x", "-1m", "1.5h", "10m "])
+@pytest.mark.parametrize("text", ["", "10", "m", "1x", "-1m", "1.5h", "10m ", "10m\n", "1m1h", "1h1h", "99999d", "٣m"])
 def test_what_is_no_duration_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)

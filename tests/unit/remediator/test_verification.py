@@ -12,7 +12,7 @@ from remediator.core.flinkdeployment import FlinkDeployment, parse
 from remediator.core.scale import plan_scale
 from remediator.core.snapshot import Checkpoint
 from remediator.core.verification import Ineffective, NotYet, Observation, Overridden, Verified, judge, measure
-from worlds import NOW, apply_json_patch, flink_resource, job, policy
+from worlds import NOW, apply_json_patch, flink_resource, job, policy, taken_up
 
 SCALE = Action(type="Scale", scale=Scale(factor=2, max=4))
 made = plan_scale(SCALE, parse(flink_resource()), job(), "plan-1")
@@ -22,9 +22,7 @@ PATCHED = Times(planned=NOW, patched=NOW)
 
 
 def patched_target(**status: Any) -> FlinkDeployment:
-    resource = apply_json_patch(flink_resource(), PLAN.patch)
-    resource["status"] |= status
-    return parse(resource)
+    return parse(taken_up(apply_json_patch(flink_resource(), PLAN.patch), **status))
 
 
 def seen(after: timedelta = timedelta(minutes=1), **changes: Any) -> Observation:

@@ -1,10 +1,10 @@
 """A world for the pure core: a healthy target of the kind the guards let pass, and ways to change it."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import jsonpatch
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase
 from remediator.api.remediation import AlertReference, TargetReference
@@ -99,23 +99,19 @@ def snapshot(**changes: Any) -> Snapshot:
 
 
 def apply_json_patch(document: dict[str, Any], text: str) -> dict[str, Any]:
-    """Apply the three operations of RFC 6902 that plans use; raises ValueError when a test does not hold."""
-    result: dict[str, Any] = json.loads(json.dumps(document))
-    for operation in json.loads(text):
-        *parents, last = [p.replace("~1", "/").replace("~0", "~") for p in operation["path"].split("/")[1:]]
-        place = result
-        for key in parents:
-            place = place[key]
-        match operation["op"]:
-            case "test":
-                if place.get(last) != operation["value"]:
-                    raise ValueError(f"test failed at {operation['path']}")
-            case "add":
-                place[last] = operation["value"]
-            case "replace":
-                if last not in place:
-                    raise ValueError(f"nothing to replace at {operation['path']}")
-                place[last] = operation["value"]
-            case other:
-                raise ValueError(f"plans do not use {other}")
+    """Apply a JSON patch as the API server does: the spec's generation goes up with every change of the spec.
+
+    Raises jsonpatch.JsonPatchException when a test does not hold or there is nothing to replace.
+    """
+    result: dict[str, Any] = jsonpatch.JsonPatch.from_string(text).apply(document)
+    if result["spec"] != document["spec"]:
+        result["metadata"]["generation"] += 1
     return result
+
+
+def taken_up(document: dict[str, Any], **status: Any) -> dict[str, Any]:
+    """The same after Flink's operator has looked at it."""
+    return {
+        **document,
+        "status": {**document["status"], "observedGeneration": document["metadata"]["generation"], **status},
+    }

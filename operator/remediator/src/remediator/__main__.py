@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,10 @@ from remediator.api import crds
 from remediator.api.base import parse_duration
 from remediator.config import ControllerConfig, ReceiverConfig
 from remediator.telemetry import logging
+
+REQUIRED_FILES = ("policy", "alert", "target")
+BAD_INPUT = 2
+EXIT_CODES = {"Act": 0, "Wait": 3, "Refuse": 4, "Cancel": 4}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,7 +56,28 @@ def parser() -> argparse.ArgumentParser:
         default="30s",
     )
     commands.add_parser("crds", help="print the CustomResourceDefinitions")
+    _add_explain(commands)
     return top
+
+
+def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    explain = commands.add_parser(
+        "explain",
+        help="say what would be decided, from files and without a cluster",
+        description="Print, as YAML, what the controller would decide about an alert.",
+        epilog="Exit code: 0 act, 3 wait, 4 refuse or cancel, 2 bad input.",
+    )
+    files = {
+        "policy": "FlinkRemediationPolicy (YAML)",
+        "alert": "one alert of Alertmanager's webhook, or a webhook with one (JSON)",
+        "target": "FlinkDeployment, with its status (YAML, as of kubectl get -o yaml)",
+        "job": "JobManager REST, /jobs/ID (JSON); without it the vertices are not known",
+        "checkpoints": "JobManager REST, /jobs/ID/checkpoints (JSON); without it the job counts as one that takes none",
+        "history": "other FlinkRemediations (YAML, as of kubectl get frem -o yaml); without it there are none",
+    }
+    for name, text in files.items():
+        explain.add_argument(f"--{name}", type=Path, metavar="FILE", required=name in REQUIRED_FILES, help=text)
+    explain.add_argument("--now", type=_moment, metavar="TIME", help="moment to decide at (ISO 8601); default: now")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "crds":
         sys.stdout.write(crds.to_yaml())
         return 0
+    if arguments.command == "explain":
+        return _explain(arguments)
     logging.setup(arguments.log_level)
     common = {
         "namespace": arguments.namespace,
@@ -106,6 +133,29 @@ def _period(text: str) -> timedelta:
     if not period:
         raise argparse.ArgumentTypeError("must be longer than 0s")
     return period
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from remediator.services import explain
+
+    names = (*REQUIRED_FILES, "job", "checkpoints", "history")
+    try:
+        policy, decision = explain.explain(
+            explain.Files(**{name: getattr(arguments, name) for name in names}), arguments.now or datetime.now(UTC)
+        )
+    except explain.BadInput as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    sys.stdout.write(explain.to_yaml(policy, decision))
+    return EXIT_CODES[type(decision).__name__]
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"not a time such as 2026-03-01T03:00:00Z: {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _option(

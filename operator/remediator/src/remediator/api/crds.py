@@ -19,9 +19,6 @@ from remediator.api.remediation import RemediationSpec, RemediationStatus
 Schema = dict[str, Any]
 
 _DROPPED = {"title", "additionalProperties", "$defs"}
-_EXACTLY_ONE_NAME = (
-    "(has(self.name) ? 1 : 0) + (has(self.nameLabel) ? 1 : 0) + (has(self.consumerGroupLabel) ? 1 : 0) == 1"
-)
 
 
 class _JsonSchema(GenerateJsonSchema):
@@ -71,34 +68,10 @@ def _convert(node: Schema, definitions: Schema) -> Schema:
     return result
 
 
-def _rule(rule: str, message: str) -> Schema:
-    return {"rule": rule, "message": message}
-
-
-def _policy_schema() -> Schema:
-    spec = structural(PolicySpec)
-    spec["properties"]["target"]["x-kubernetes-validations"] = [
-        _rule(_EXACTLY_ONE_NAME, "give exactly one of name, nameLabel and consumerGroupLabel")
-    ]
-    action = spec["properties"]["actions"]["items"]
-    action["x-kubernetes-validations"] = [
-        _rule("(self.type == 'Scale') == has(self.scale)", "scale is required for type Scale, and for no other"),
-        _rule("!has(self.restore) || self.type == 'Restore'", "restore is for type Restore only"),
-    ]
-    action["properties"]["scale"]["x-kubernetes-validations"] = [
-        _rule("has(self.max) != has(self.parallelism)", "give either max (with factor) or parallelism")
-    ]
-    return {"type": "object", "required": ["spec"], "properties": {"spec": spec}}
-
-
-def _remediation_schema() -> Schema:
-    spec = structural(RemediationSpec)
-    spec["x-kubernetes-validations"] = [_rule("self == oldSelf", "spec is immutable")]
-    return {
-        "type": "object",
-        "required": ["spec"],
-        "properties": {"spec": spec, "status": structural(RemediationStatus)},
-    }
+def _schema(spec: type[BaseModel], status: type[BaseModel] | None = None) -> Schema:
+    models = {"spec": spec} if status is None else {"spec": spec, "status": status}
+    properties = {name: structural(model) for name, model in models.items()}
+    return {"type": "object", "required": ["spec"], "properties": properties}
 
 
 def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Schema:
@@ -146,7 +119,7 @@ def definitions() -> list[Schema]:
             "FlinkRemediationPolicy",
             "frp",
             "Which alerts lead to which actions on which FlinkDeployments.",
-            _policy_schema(),
+            _schema(PolicySpec),
             [
                 _column("Mode", ".spec.mode"),
                 _column("Alert", '.spec.match[?(@.label=="alertname")].value'),
@@ -160,7 +133,7 @@ def definitions() -> list[Schema]:
             "FlinkRemediation",
             "frem",
             "One answer to one occurrence of one alert on one FlinkDeployment, and its record.",
-            _remediation_schema(),
+            _schema(RemediationSpec, RemediationStatus),
             [
                 _column("Alert", ".spec.alert.name"),
                 _column("Target", ".spec.target.name"),

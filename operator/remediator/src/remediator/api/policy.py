@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
+import re2
 from pydantic import ConfigDict, Field, model_validator
 
-from remediator.api.base import Duration, Model
+from remediator.api.base import Duration, Model, PositiveDuration, cel
 
 Label = Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 
@@ -27,8 +28,21 @@ class Operator(StrEnum):
     NOT_REGEX = "!~"
 
 
+RE2_OPTIONS: Final = re2.Options()
+RE2_OPTIONS.log_errors = False  # they are raised
+
+_COMPILES = "value is no regular expression of Go's syntax"
+
+
 class Matcher(Model):
     """One condition on a label; a label that is missing counts as the empty string."""
+
+    # An expression that does not compile is an error of the rule, and so of the resource.
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.operator in ['=', '!='] || ''.matches(self.value) || !''.matches(self.value)", _COMPILES)
+        )
+    )
 
     label: Label
     """Name of the alert's label."""
@@ -37,9 +51,32 @@ class Matcher(Model):
     value: Annotated[str, Field(max_length=1024)]
     """Value or regular expression (Go's RE2 syntax)."""
 
+    @model_validator(mode="after")
+    def _compiles(self) -> "Matcher":
+        if self.operator in (Operator.REGEX, Operator.NOT_REGEX):
+            try:
+                re2.compile(self.value, RE2_OPTIONS)
+            except re2.error as error:
+                raise ValueError(f"{_COMPILES}: {_text(error)}") from None
+        return self
+
+
+def _text(error: Exception) -> str:
+    reason = error.args[0] if error.args else ""
+    return reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+
+
+_ONE_NAME = "give exactly one of name, nameLabel and consumerGroupLabel"
+
 
 class TargetSelector(Model):
     """How an alert names its FlinkDeployment. Exactly one way to find the name is given."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("[has(self.name), has(self.nameLabel), has(self.consumerGroupLabel)].filter(x, x).size() == 1", _ONE_NAME)
+        )
+    )
 
     namespace: Annotated[str, Field(max_length=63)] | None = None
     """A fixed namespace; without it the label decides."""
@@ -57,7 +94,7 @@ class TargetSelector(Model):
     def _one_way(self) -> "TargetSelector":
         ways = [self.name, self.name_label, self.consumer_group_label]
         if sum(way is not None for way in ways) != 1:
-            raise ValueError("give exactly one of name, nameLabel and consumerGroupLabel")
+            raise ValueError(_ONE_NAME)
         return self
 
 
@@ -69,14 +106,19 @@ class Strategy(StrEnum):
     REDEPLOY = "Redeploy"
 
 
+_ONE_BOUND = "give either max (with factor) or parallelism"
+
+
 class Scale(Model):
     """Raise the job's parallelism: by a factor up to a maximum, or to a fixed value."""
 
+    model_config = ConfigDict(json_schema_extra=cel(("has(self.max) != has(self.parallelism)", _ONE_BOUND)))
+
     factor: Annotated[float, Field(gt=1, le=100)] = 2
     """New parallelism is the old one times this, rounded up."""
-    max: Annotated[int, Field(ge=1, le=32768)] | None = None
+    max: Annotated[int, Field(ge=2, le=32768)] | None = None
     """Never beyond this parallelism; required unless parallelism is given."""
-    parallelism: Annotated[int, Field(ge=1, le=32768)] | None = None
+    parallelism: Annotated[int, Field(ge=2, le=32768)] | None = None
     """A fixed new parallelism, instead of factor and max."""
     strategy: Strategy = Strategy.AUTO
     """InPlace rescales the running job by vertex overrides (adaptive scheduler, Flink 1.18 to 1.20); Redeploy
@@ -85,15 +127,17 @@ class Scale(Model):
     @model_validator(mode="after")
     def _bounded(self) -> "Scale":
         if (self.max is None) == (self.parallelism is None):
-            raise ValueError("give either max (with factor) or parallelism")
+            raise ValueError(_ONE_BOUND)
         return self
 
 
 class Restore(Model):
     """Start the job again from its latest checkpoint, which Flink's operator picks (upgrade mode last-state)."""
 
-    max_checkpoint_age: Duration = timedelta(minutes=30)
+    max_checkpoint_age: PositiveDuration = timedelta(minutes=30)
     """Refuse when the latest completed checkpoint is older: more would be read again than the user expects."""
+    only_if_failed: bool = False
+    """Wait until the job has failed for good, and leave alone what Flink still brings back by itself."""
     allow_savepoint_redeploy: bool = False
     """Allow a redeploy from the checkpoint's path when Flink's operator says that it needs a manual restore. It drops
     the high availability metadata first, and Flink's operator (1.8 or newer) cannot roll it back."""
@@ -107,8 +151,19 @@ class ActionType(StrEnum):
     RESTART = "Restart"
 
 
+_SCALE_FITS = "scale is required for type Scale, and for no other"
+_RESTORE_FITS = "restore is for type Restore only"
+
+
 class Action(Model):
     """One rung of the ladder."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("(self.type == 'Scale') == has(self.scale)", _SCALE_FITS),
+            ("!has(self.restore) || self.type == 'Restore'", _RESTORE_FITS),
+        )
+    )
 
     type: ActionType
     """Scale: raise the parallelism. Restore: start again from the latest checkpoint. Restart: start again by the
@@ -117,15 +172,15 @@ class Action(Model):
     """How far a Scale goes; required for it, and for nothing else."""
     restore: Restore | None = None
     """Limits of a Restore; for nothing else."""
-    timeout: Duration = timedelta(minutes=10)
+    timeout: PositiveDuration = timedelta(minutes=10)
     """How long the job may take until it runs as planned, before the action counts as ineffective."""
 
     @model_validator(mode="after")
     def _parameters_fit(self) -> "Action":
         if (self.type is ActionType.SCALE) != (self.scale is not None):
-            raise ValueError("scale is required for type Scale, and for no other")
+            raise ValueError(_SCALE_FITS)
         if self.restore is not None and self.type is not ActionType.RESTORE:
-            raise ValueError("restore is for type Restore only")
+            raise ValueError(_RESTORE_FITS)
         return self
 
 
@@ -138,7 +193,7 @@ class Verify(Model):
     hold_for: Annotated[Duration, Field(alias="for")] = timedelta(minutes=1)
     """How long the query must hold without a break."""
     timeout: Duration = timedelta(minutes=10)
-    """How long to wait for the query, counted from the job running as planned."""
+    """How long to wait for the query, counted from the job running as planned; 0s: it has to hold at once."""
 
 
 class BudgetEntry(Model):
@@ -146,7 +201,7 @@ class BudgetEntry(Model):
 
     max: Annotated[int, Field(ge=1, le=1000)]
     """Number of actions."""
-    per: Duration
+    per: PositiveDuration
     """Length of the period."""
 
 
@@ -155,7 +210,7 @@ class Storm(Model):
 
     max_targets: Annotated[int, Field(ge=1, le=1000)]
     """More distinct targets than this are a storm."""
-    per: Duration
+    per: PositiveDuration
     """Length of the period."""
 
 
@@ -165,7 +220,7 @@ class Approval(Model):
     required: bool = False
     """Wait for kubectl annotate flinkremediation NAME remediation.streaming-monitoring.dev/approval=approved (or
     denied)."""
-    timeout: Duration = timedelta(minutes=15)
+    timeout: PositiveDuration = timedelta(minutes=15)
     """How long to wait; without an answer nothing is done."""
 
 
@@ -193,7 +248,7 @@ class Guards(Model):
     git_ops: GitOps = GitOps.REFUSE
     """Refuse what Argo CD or Flux manages, because they would take a change back; or Take it, where they are
     configured to ignore the fields (see docs/remediation-policy.md)."""
-    max_alert_age: Duration = timedelta(hours=24)
+    max_alert_age: PositiveDuration = timedelta(hours=24)
     """An alert that began longer ago is not acted on: what would have helped then may not fit any more."""
     pause_requests: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(max_length=32)] = ()
     """Reasons to pause, by name; while any is listed nothing new is started."""
@@ -202,7 +257,7 @@ class Guards(Model):
 class RevertAfter(Model):
     """Scale back when the pressure is gone."""
 
-    quiet_for: Duration = timedelta(minutes=30)
+    quiet_for: PositiveDuration = timedelta(minutes=30)
     """How long the query must have held."""
     query: Annotated[str, Field(min_length=1, max_length=4096)]
     """PromQL that returns at least one series while the smaller parallelism would do; with the same expressions as

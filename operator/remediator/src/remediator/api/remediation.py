@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from remediator.api.base import Duration, JsonText, Model, PreciseTime, Time
+from remediator.api.base import Duration, JsonText, Model, PreciseTime, Time, cel
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase
 
@@ -58,7 +58,9 @@ class AlertReference(Model):
 class RemediationSpec(Model):
     """What happened; it never changes."""
 
-    model_config = ConfigDict(title="FlinkRemediationSpec")
+    model_config = ConfigDict(
+        title="FlinkRemediationSpec", json_schema_extra=cel(("self == oldSelf", "spec is immutable"))
+    )
 
     policy_ref: PolicyReference
     """The policy that answers."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from remediator.api.names import CONSUMER_GROUPS_ANNOTATION, ENABLED_LABEL
@@ -18,8 +19,8 @@ class Manager:
     """Somebody who wrote to the resource, as the API server's managedFields tell."""
 
     name: str
-    time: str
-    """When it last wrote, RFC 3339 in UTC: comparable as text."""
+    time: datetime | None
+    """When it last changed a field that it manages."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class FlinkDeployment:
     observed_generation: int | None
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
+    has_job: bool
+    """False for a session cluster, whose jobs are resources of their own."""
     mode: str
     flink_version: str
     upgrade_mode: str
@@ -115,6 +118,7 @@ def parse(resource: Mapping[str, Any]) -> FlinkDeployment:
         observed_generation=_observed_generation(status, reconciliation),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
+        has_job=bool(job),
         mode=spec.get("mode") or "native",
         flink_version=spec.get("flinkVersion") or "",
         upgrade_mode=job.get("upgradeMode") or "stateless",
@@ -132,11 +136,15 @@ def parse(resource: Mapping[str, Any]) -> FlinkDeployment:
         job_id=job_status.get("jobId") or "",
         error=status.get("error") or "",
         managers=tuple(
-            Manager(entry.get("manager") or "", entry.get("time") or "")
+            Manager(entry.get("manager") or "", _moment(entry.get("time")))
             for entry in metadata.get("managedFields") or ()
             if not entry.get("subresource")
         ),
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def consumer_groups(annotations: Mapping[str, str]) -> frozenset[str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from remediator.api.policy import PolicySpec
+
 
 @dataclass(frozen=True)
 class Record:
@@ -15,6 +17,14 @@ class Record:
     """None while it has not ended."""
     alert_started: datetime
     resolved: bool
+
+
+def remembered(policies: Iterable[PolicySpec]) -> timedelta:
+    """Return how long records are needed at least: budgets and cooldowns are counted from them, whoever made them."""
+    guards = [policy.guards for policy in policies]
+    return max(
+        (period for g in guards for period in (g.cooldown, *(entry.per for entry in g.budget))), default=timedelta(0)
+    )
 
 
 def expendable(

@@ -3,28 +3,26 @@
 Source: https://prometheus.io/docs/alerting/latest/configuration/#matcher
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from remediator.api.policy import Matcher, Operator, TargetSelector
+import re2
+
+from remediator.api.policy import RE2_OPTIONS, Matcher, Operator, TargetSelector
+from remediator.core.flinkdeployment import FlinkDeployment
 
 
-def matches(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> bool:
-    """Tell whether all matchers hold; a missing label counts as "". Raises re.error for a bad expression."""
-    return all(_holds(matcher, labels.get(matcher.label, "")) for matcher in matchers)
+def first_mismatch(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> Matcher | None:
+    """Return the first matcher that does not hold, or None when all do; a missing label counts as ""."""
+    return next((matcher for matcher in matchers if not _holds(matcher, labels.get(matcher.label, ""))), None)
 
 
 def _holds(matcher: Matcher, value: str) -> bool:
-    match matcher.operator:
-        case Operator.EQUAL:
-            return value == matcher.value
-        case Operator.NOT_EQUAL:
-            return value != matcher.value
-        case Operator.REGEX:
-            return re.fullmatch(matcher.value, value) is not None
-        case Operator.NOT_REGEX:
-            return re.fullmatch(matcher.value, value) is None
+    negated = matcher.operator in (Operator.NOT_EQUAL, Operator.NOT_REGEX)
+    if matcher.operator in (Operator.EQUAL, Operator.NOT_EQUAL):
+        return (value == matcher.value) is not negated
+    # RE2 is what Alertmanager's own expressions follow, and its time grows only with the length of the text.
+    return (re2.fullmatch(matcher.value, value, RE2_OPTIONS) is not None) is not negated
 
 
 @dataclass(frozen=True)
@@ -50,3 +48,12 @@ def target_query(selector: TargetSelector, labels: Mapping[str, str]) -> ByName 
         return ByConsumerGroup(namespace, labels.get(selector.consumer_group_label, ""))
     name = selector.name or labels.get(selector.name_label or "", "")
     return ByName(namespace, name)
+
+
+def is_target(query: ByName | ByConsumerGroup, target: FlinkDeployment) -> bool:
+    """Tell whether a FlinkDeployment is one that the query looks for; empty parts name nothing."""
+    if query.namespace != target.namespace:
+        return False
+    if isinstance(query, ByName):
+        return query.name == target.name
+    return query.group in target.consumer_groups

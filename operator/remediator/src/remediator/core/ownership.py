@@ -1,5 +1,7 @@
 """Who else writes to a FlinkDeployment: GitOps controllers that keep it as it is in Git, and people."""
 
+from datetime import datetime
+
 from remediator.api.names import FIELD_MANAGER
 from remediator.core.flinkdeployment import FlinkDeployment
 
@@ -10,7 +12,7 @@ _TRACKERS = {
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
-_MANAGERS = {
+_GIT_OPS = {
     "argocd-controller": "Argo CD",
     "argocd-application-controller": "Argo CD",
     "kustomize-controller": "Flux",
@@ -23,13 +25,20 @@ def git_ops_tool(target: FlinkDeployment) -> str:
     for key, tool in _TRACKERS.items():
         if key in target.labels or key in target.annotations:
             return tool
-    return next((_MANAGERS[m.name] for m in target.managers if m.name in _MANAGERS), "")
+    return next((_GIT_OPS[m.name] for m in target.managers if m.name in _GIT_OPS), "")
 
 
-def last_writer(target: FlinkDeployment) -> str:
-    """Return who besides us last wrote the target's spec or metadata; empty if nobody did.
+def last_writer(target: FlinkDeployment, since: datetime) -> str:
+    """Return who besides us last wrote the target's spec or metadata since a moment; empty if it left no name.
 
-    A field that was removed has no owner in managedFields, so the latest writer is the best there is to know.
+    The API server names a manager only for fields that are there: who only removes one shows if it is known to keep
+    the whole resource as it is in Git.
     """
-    others = [m for m in target.managers if m.name and m.name != FIELD_MANAGER]
-    return max(others, key=lambda m: m.time).name if others else ""
+    # managedFields count whole seconds.
+    moment = since.replace(microsecond=0)
+    others = [m for m in target.managers if m.name and m.name != FIELD_MANAGER and m.time and m.time >= moment]
+    if not others:
+        return git_ops_tool(target)
+    name = max(others, key=lambda m: m.time or moment).name
+    tool = _GIT_OPS.get(name)
+    return f"{tool} ({name})" if tool else name

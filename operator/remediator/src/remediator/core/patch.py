@@ -30,8 +30,15 @@ class Change:
 
 
 def patch(changes: Sequence[Change], target: FlinkDeployment, plan_id: str) -> str:
-    """Return the patch as text. It applies to this very resource only, and only while what it changes is as it was."""
-    operations: list[Operation] = [{"op": "test", "path": "/metadata/uid", "value": target.uid}]
+    """Return the patch as text. It applies once: to this very resource, in the generation that the plan was made for.
+
+    A generation never comes back, so not even somebody who takes the change back, with our annotation, between patch
+    and record makes it apply again. What it changes is tested as well, for the reader and for its own sake.
+    """
+    operations: list[Operation] = [
+        {"op": "test", "path": "/metadata/uid", "value": target.uid},
+        {"op": "test", "path": "/metadata/generation", "value": target.generation},
+    ]
     for change in changes:
         if change.test is not None:
             operations.append({"op": "test", "path": change.test[0], "value": change.test[1]})

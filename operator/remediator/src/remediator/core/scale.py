@@ -3,9 +3,7 @@
 import math
 
 from remediator.api.policy import Action, ActionType, Scale, Strategy
-from remediator.api.reasons import Reason
 from remediator.api.remediation import Method, Plan
-from remediator.core.decision import Refuse
 from remediator.core.flinkdeployment import OVERRIDES_KEY, FlinkDeployment, format_overrides
 from remediator.core.patch import Change, configuration_change, inverse, patch, pointer
 from remediator.core.snapshot import Job, Vertex
@@ -27,7 +25,13 @@ def desired_parallelism(scale: Scale, current: int) -> int:
     return max(min(math.ceil(current * scale.factor), scale.max), current)
 
 
-def why_not_in_place(target: FlinkDeployment) -> str:
+def following_vertices(target: FlinkDeployment, job: Job | None) -> tuple[Vertex, ...]:
+    """Return the vertices that run at the job's parallelism; those with one of their own are left alone."""
+    current = current_parallelism(target)
+    return tuple(v for v in job.vertices if target.overrides.get(v.id, v.parallelism) == current) if job else ()
+
+
+def why_not_in_place(target: FlinkDeployment, job: Job | None) -> str:
     """Say what stands against a rescale of the running job; empty if nothing does.
 
     Source: Flink Kubernetes Operator, NativeFlinkService.supportsInPlaceScaling; Flink 2.x ignores the override
@@ -41,35 +45,33 @@ def why_not_in_place(target: FlinkDeployment) -> str:
         return "the job does not use the adaptive scheduler"
     if target.configuration.get("kubernetes.operator.job.upgrade.inplace-scaling.enabled") == "false":
         return "in-place scaling is switched off for this deployment"
+    if not following_vertices(target, job):
+        return "the vertices of the job are not known"
     return ""
 
 
-def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id: str) -> Plan | Refuse:
-    """Plan to bring the target from its current to the desired parallelism.
+def too_small(target: FlinkDeployment, job: Job | None, after: int) -> str:
+    """Name what has a maximum parallelism below ``after``; empty if nothing has."""
+    named = [f"{v.name} ({v.max_parallelism})" for v in following_vertices(target, job) if v.max_parallelism < after]
+    for key in _MAX_PARALLELISM_KEYS:
+        limit = target.configuration.get(key, "")
+        if limit.isdigit() and 0 < int(limit) < after:
+            named.append(f"{key} ({limit})")
+    return ", ".join(named)
 
-    The vertices that run at the job's parallelism follow it; those with one of their own are left alone. Without a
-    JobManager that answers, only Redeploy is possible, and all vertices count.
+
+def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id: str) -> Plan:
+    """Plan to bring the target from its current to the desired parallelism, which the guards have found possible.
+
+    The vertices that run at the job's parallelism follow it; those with one of their own are left alone. Where the
+    vertices are not known, only Redeploy is possible, and all of them count.
     """
     scale = action.scale
     assert scale is not None  # the model says so
     before = current_parallelism(target)
     after = desired_parallelism(scale, before)
-    obstacle = why_not_in_place(target) or ("" if job else "the JobManager does not answer")
-    if scale.strategy is Strategy.IN_PLACE and obstacle:
-        return Refuse(Reason.IN_PLACE_NOT_POSSIBLE, f"Cannot rescale in place: {obstacle}.")
-    in_place = scale.strategy is not Strategy.REDEPLOY and not obstacle
-
-    vertices = job.vertices if job else ()
-    following = tuple(v for v in vertices if target.overrides.get(v.id, v.parallelism) == before)
-    too_small = _too_small(target, following, after)
-    if too_small:
-        return Refuse(
-            Reason.MAX_PARALLELISM_EXCEEDED,
-            f"The maximum parallelism of {too_small} is below {after}; it cannot change.",
-        )
-    if in_place and not following:
-        return Refuse(Reason.IN_PLACE_NOT_POSSIBLE, f"No vertex runs at the job's parallelism {before}.")
-
+    in_place = scale.strategy is not Strategy.REDEPLOY and not why_not_in_place(target, job)
+    vertices, following = job.vertices if job else (), following_vertices(target, job)
     if in_place:
         changes = [_override(target, dict.fromkeys((v.id for v in following), after), before)]
     else:
@@ -89,15 +91,6 @@ def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id
         patch=patch(changes, target, plan_id),
         inverse=inverse(changes, plan_id),
     )
-
-
-def _too_small(target: FlinkDeployment, vertices: tuple[Vertex, ...], after: int) -> str:
-    named = [f"{v.name} ({v.max_parallelism})" for v in vertices if v.max_parallelism < after]
-    for key in _MAX_PARALLELISM_KEYS:
-        limit = target.configuration.get(key, "")
-        if limit.isdigit() and 0 < int(limit) < after:
-            named.append(f"{key} ({limit})")
-    return ", ".join(named)
 
 
 def _override(target: FlinkDeployment, new: dict[str, int], before: int) -> Change:

@@ -48,6 +48,11 @@ class Job:
     """Whether the job takes checkpoints at all."""
 
     @property
+    def running(self) -> bool:
+        """Whether the job and all of its vertices run; a job that waits for slots calls itself RUNNING too."""
+        return self.state == "RUNNING" and all(v.status == "RUNNING" for v in self.vertices)
+
+    @property
     def latest(self) -> Checkpoint | None:
         """What Flink's operator would start from: the highest id of the three (CheckpointHistoryWrapper)."""
         known = [c for c in (self.completed, self.savepoint, self.restored) if c is not None]
@@ -106,6 +111,12 @@ class Snapshot:
     def action(self) -> Action:
         """The rung that is to be decided on."""
         return self.policy.actions[self.progress.step]
+
+    @property
+    def checkpoint_path(self) -> str:
+        """Path of the latest checkpoint, as JobManager REST confirms it now or did before an earlier action."""
+        latest = self.job.latest if self.job else None
+        return (latest.path if latest else "") or self.progress.checkpoint_path
 
     @property
     def target_siblings(self) -> tuple[Sibling, ...]:

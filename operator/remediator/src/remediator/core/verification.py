@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.api.base import format_duration
-from remediator.api.policy import ActionType, PolicySpec
+from remediator.api.policy import ActionType, PolicySpec, Verify
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Measurement, Method, Plan, Times
 from remediator.core.flinkdeployment import FlinkDeployment
@@ -79,29 +79,27 @@ def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Ve
     if seen.target is None:
         return Overridden(Reason.TARGET_DELETED, "The FlinkDeployment was deleted meanwhile.", times)
     if not still_asked(plan, seen.target):
-        message = f"{last_writer(seen.target) or 'Somebody'} has taken the change back or put another in its place."
+        who = last_writer(seen.target, times.patched) or "Somebody"
+        message = f"{who} has taken the change back or put another in its place."
         return Overridden(Reason.CHANGED_BY_OTHERS, message, times)
     if "ROLLED_BACK" in (seen.target.lifecycle_state, seen.target.reconciliation_state):
         return Ineffective(
             Reason.ROLLED_BACK, f"Flink's operator rolled the change back. {seen.target.error[:300]}".strip(), times
         )
-    if seen.target.asks_for_manual_restore and seen.target.caught_up:
+    # Before any other method the guards have seen that it does not ask: only then may the error be an old one.
+    if seen.target.asks_for_manual_restore and (seen.target.caught_up or plan.method is not Method.SAVEPOINT_REDEPLOY):
         message = f"Flink's operator cannot restore the job by itself. {seen.target.error[:300]}"
         return Ineffective(Reason.MANUAL_RESTORE_REQUIRED, message, times)
 
     obstacle = _obstacle(plan, times.patched, seen)
-    if times.running is None and obstacle is not None:
-        reason, message = obstacle
-        if seen.now - times.patched >= plan.timeout:
-            limit = format_duration(plan.timeout)
-            return Ineffective(Reason.VERIFICATION_TIMEOUT, f"Not running as planned within {limit}: {message}", times)
-        return NotYet(reason, message, times)
-    if times.running is None and _started_empty(plan, seen.job):
-        message = "The job runs, but JobManager REST says that it was started from no checkpoint: state is missing."
-        return Broken(Reason.STARTED_WITHOUT_STATE, message, times)
-    running = times.running or seen.now
-    times = times.model_copy(update={"running": running})
-    return _judge_query(policy, plan, times, running, seen)
+    if times.running is None:
+        if obstacle is not None:
+            return _not_running(plan, times, times.patched, seen.now, *obstacle)
+        broken = _lost_state(plan, seen.job)
+        if broken is not None:
+            return Broken(*broken, times)
+        times = times.model_copy(update={"running": seen.now})
+    return _judge_query(policy, plan, times, seen, obstacle)
 
 
 def still_asked(plan: Plan, target: FlinkDeployment) -> bool:
@@ -109,15 +107,34 @@ def still_asked(plan: Plan, target: FlinkDeployment) -> bool:
     match plan.method:
         case Method.SAVEPOINT_REDEPLOY:
             return target.savepoint_redeploy_nonce == plan.nonce
+        case Method.IN_PLACE:
+            return all(target.overrides.get(vertex) == plan.parallelism_after for vertex in plan.vertices)
         case _ if plan.action is not ActionType.SCALE:
             return target.restart_nonce == plan.nonce
         case _:
             return current_parallelism(target) == plan.parallelism_after
 
 
-def _started_empty(plan: Plan, job: Job | None) -> bool:
+def _not_running(
+    plan: Plan, times: Times, patched: datetime, now: datetime, reason: Reason, message: str
+) -> NotYet | Ineffective:
+    if now - patched < plan.timeout:
+        return NotYet(reason, message, times)
+    limit = format_duration(plan.timeout)
+    return Ineffective(Reason.VERIFICATION_TIMEOUT, f"Not running as planned within {limit}: {message}", times)
+
+
+def _lost_state(plan: Plan, job: Job | None) -> tuple[Reason, str] | None:
     # A new JobManager says what it started from; one that stayed has no reason to.
-    return plan.method is not Method.IN_PLACE and job is not None and job.checkpointing and job.restored is None
+    if plan.method is Method.IN_PLACE or job is None or not job.checkpointing:
+        return None
+    if job.restored is None:
+        message = "The job runs, but JobManager REST says that it was started from no checkpoint: state is missing."
+        return Reason.STARTED_WITHOUT_STATE, f"{message} Stop it, and start it from a checkpoint by hand."
+    if plan.checkpoint is not None and job.restored.id < plan.checkpoint:
+        message = f"The job was started from checkpoint {job.restored.id}, though {plan.checkpoint} was there."
+        return Reason.STARTED_FROM_OLDER_STATE, f"{message} It processes again what it had processed."
+    return None
 
 
 def _done(plan: Plan) -> str:
@@ -126,9 +143,16 @@ def _done(plan: Plan) -> str:
     return "Runs again from its state"
 
 
-def _judge_query(policy: PolicySpec, plan: Plan, times: Times, running: datetime, seen: Observation) -> Verdict:
-    verify = policy.verify
-    done = _done(plan)
+def _judge_query(
+    policy: PolicySpec, plan: Plan, times: Times, seen: Observation, obstacle: tuple[Reason, str] | None
+) -> Verdict:
+    verify, done, running = policy.verify, _done(plan), times.running
+    assert running is not None  # the caller has set it
+    if obstacle is not None:
+        # It ran, and does not any more; what is only not to be seen at the moment says nothing.
+        if seen.job is not None:
+            times = times.model_copy(update={"holding_since": None})
+        return _within(verify, times, running, seen.now, *obstacle)
     if verify.query is None:
         return Verified(f"{done}.", times)
     if seen.query_holds:
@@ -140,11 +164,17 @@ def _judge_query(policy: PolicySpec, plan: Plan, times: Times, running: datetime
         return NotYet(Reason.WAITING_FOR_QUERY, f"{done}; the query holds, not yet for {wanted}.", times)
     if seen.query_holds is False:
         times = times.model_copy(update={"holding_since": None})
-    if seen.now - running >= verify.timeout + verify.hold_for:
-        message = f"{done}, but the query did not hold within {format_duration(verify.timeout)}."
-        return Ineffective(Reason.VERIFICATION_TIMEOUT, message, times)
-    trouble = "Prometheus does not answer" if seen.query_holds is None else "the query does not hold yet"
-    return NotYet(Reason.WAITING_FOR_QUERY, f"{done}; {trouble}.", times)
+    trouble = "Prometheus does not answer" if seen.query_holds is None else "the query does not hold"
+    return _within(verify, times, running, seen.now, Reason.WAITING_FOR_QUERY, f"{done}; {trouble}.")
+
+
+def _within(
+    verify: Verify, times: Times, running: datetime, now: datetime, reason: Reason, message: str
+) -> NotYet | Ineffective:
+    if now - running < verify.timeout + verify.hold_for:
+        return NotYet(reason, message, times)
+    limit = format_duration(verify.timeout)
+    return Ineffective(Reason.VERIFICATION_TIMEOUT, f"Not verified within {limit} of running: {message}", times)
 
 
 def measure(plan: Plan, job: Job | None, query_value: float | None) -> Measurement:
@@ -171,7 +201,8 @@ def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason,
     target, job = seen.target, seen.job
     assert target is not None
     if not target.caught_up:
-        return Reason.WAITING_FOR_OPERATOR, "Flink's operator has not looked at the change yet."
+        told = target.error[:300]
+        return Reason.WAITING_FOR_OPERATOR, f"Flink's operator has not taken up the change. {told}".strip()
     if target.lifecycle_state != "STABLE":
         return (
             Reason.WAITING_FOR_OPERATOR,
@@ -179,7 +210,7 @@ def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason,
         )
     if job is None:
         return Reason.WAITING_FOR_JOB, "The JobManager does not answer."
-    if job.state != "RUNNING" or any(v.status != "RUNNING" for v in job.vertices):
+    if not job.running:
         return Reason.WAITING_FOR_JOB, f"The job is {job.state}, not all of its vertices run."
     parallelism = _running_parallelism(plan, job)
     if plan.action is ActionType.SCALE and parallelism != plan.parallelism_after:

@@ -90,7 +90,9 @@ class Gatherer:
         # A quoted alternative for each group; PromQL's strings take a backslash as an escape of their own.
         groups = "|".join(re.escape(group) for group in sorted(target.consumer_groups)).replace("\\", "\\\\")
         lag = f'kafka_consumergroup_lag{{consumergroup=~"{groups}"}}'
-        answer = await self._prometheus.query(f"max(count by (consumergroup, topic) ({lag}))")
+        # Grouped first: two replicas of the exporter say the same of each partition.
+        partitions = f"group by (namespace, consumergroup, topic, partition) ({lag})"
+        answer = await self._prometheus.query(f"max(count by (namespace, consumergroup, topic) ({partitions}))")
         return int(answer.value) if answer is not None and answer.value is not None else None
 
     async def _job(self, target: FlinkDeployment | None) -> Job | None:

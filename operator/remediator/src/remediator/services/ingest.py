@@ -1,7 +1,6 @@
 """Turns a webhook notification into FlinkRemediations. Nothing is acknowledged that is not in the API server."""
 
 import logging
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +14,8 @@ from remediator.api.names import API_VERSION, POLICY_LABEL, RESOLVED_ANNOTATION,
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase
 from remediator.api.remediation import AlertReference, PolicyReference, RemediationSpec, TargetReference
-from remediator.core.flinkdeployment import consumer_groups
-from remediator.core.matching import ByName, matches, target_query
+from remediator.core.flinkdeployment import parse
+from remediator.core.matching import ByName, first_mismatch, is_target, target_query
 from remediator.core.naming import remediation_name, target_hash
 from remediator.services.resources import dump, read_policy
 
@@ -77,7 +76,7 @@ class Ingest:
             if alert.labels.get("alertname") == WATCHDOG:
                 receipt.watchdog |= alert.status == "firing"
                 continue
-            matching = [policy for policy in policies if _matches(policy, alert)]
+            matching = [policy for policy in policies if first_mismatch(policy.spec.match, alert.labels) is None]
             if not matching:
                 receipt.unmatched += 1
             try:
@@ -129,7 +128,7 @@ class Ingest:
                 found = [
                     resource
                     for resource in await self._kube.list_all(FLINK_DEPLOYMENTS, query.namespace)
-                    if named in consumer_groups(resource["metadata"].get("annotations") or {})
+                    if is_target(query, parse(resource))
                 ]
         # An alert that finds no target still gets its record, so that somebody sees why nothing happened.
         return [
@@ -159,7 +158,7 @@ class Ingest:
                 group_key=group_key[:4096],
             ),
         )
-        labels = {TARGET_LABEL: target_hash(target), POLICY_LABEL: policy.name[:63]}
+        labels = {TARGET_LABEL: target_hash(target), POLICY_LABEL: policy.name[:63].rstrip("-.")}
         try:
             await self._kube.create(REMEDIATIONS, self._namespace, _resource(name, self._namespace, labels, spec))
         except AlreadyExists:
@@ -175,14 +174,6 @@ class Ingest:
         annotation = {RESOLVED_ANNOTATION: ended.astimezone(UTC).isoformat(timespec="seconds")}
         await self._kube.merge_patch(REMEDIATIONS, self._namespace, name, {"metadata": {"annotations": annotation}})
         return True
-
-
-def _matches(policy: _Policy, alert: Alert) -> bool:
-    try:
-        return matches(policy.spec.match, alert.labels)
-    except re.error as error:
-        log.error("policy has a bad regular expression", extra={"policy": policy.name, "error": str(error)})
-        return False
 
 
 def _bounded(labels: dict[str, str]) -> dict[str, str]:

@@ -13,10 +13,10 @@ from remediator.api.policy import Mode, PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Plan, Times
 from remediator.core import verification
+from remediator.core.decide import decide
 from remediator.core.decision import Act, Cancel, Refuse, Wait
 from remediator.core.guards import LOOK_AGAIN
 from remediator.core.naming import target_hash
-from remediator.core.planner import decide
 from remediator.core.record import advance, begin_attempt, describe
 from remediator.core.snapshot import Snapshot
 from remediator.services.act import AT_ONCE, Actor
@@ -89,9 +89,11 @@ class Reconciler:
 
     async def _end(self, remediation: Remediation, phase: Phase, reason: Reason, message: str) -> timedelta | None:
         if remediation.status.attempts:
-            # Something was done and did not help; that the ladder ends here must not hide it.
+            # Something was done and did not help; that the ladder ends here must not hide it, and wakes somebody unless
+            # the trouble is over.
             last = remediation.status.attempts[-1]
-            phase, message = Phase.INEFFECTIVE, f"{last.action} did not help ({last.reason}). {message}"
+            message = f"{last.action} did not help ({last.reason}). {message}"
+            phase = phase if reason is Reason.ALERT_RESOLVED else Phase.INEFFECTIVE
         return await self._actor.finish(remediation, phase, reason, message)
 
     async def _wait(self, remediation: Remediation, decision: Wait) -> timedelta:

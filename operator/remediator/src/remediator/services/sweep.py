@@ -13,13 +13,14 @@ from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, 
 from remediator.api.names import PLAN_ANNOTATION
 from remediator.api.policy import Matcher, Mode, PolicySpec, TargetSelector
 from remediator.api.reasons import Phase, Reason
-from remediator.core.history import Record, expendable
+from remediator.core.guards import SCALE_BACK_CHAIN, first_objection
+from remediator.core.history import Record, expendable, remembered
 from remediator.core.patch import inverse_id
 from remediator.core.record import advance
 from remediator.core.verification import still_asked
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
-from remediator.services.resources import Remediation, as_sibling, read_policy, read_remediation
+from remediator.services.resources import Remediation, read_policy, read_remediation
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Sweeper:
         for remediation in remediations:
             policy = policies.get(remediation.spec.policy_ref.name)
             try:
-                if policy is not None and await self._scale_back(remediation, policy, remediations):
+                if policy is not None and await self._scale_back(remediation, policy):
                     swept.scaled_back.append(remediation.name)
             except KubeError as error:
                 log.warning("not scaled back", extra={"remediation": remediation.name, "error": str(error)})
@@ -98,12 +99,14 @@ class Sweeper:
             record = Record(r.name, r.created, finished, r.spec.alert.starts_at, r.resolved)
             groups[r.spec.policy_ref.name, r.spec.target.namespace, r.spec.target.name].append(record)
         names = []
+        needed = remembered(policies.values())
         for (policy_name, *_), records in groups.items():
             policy = policies.get(policy_name, _DEFAULTS)
-            names += expendable(records, self._clock(), policy.history_limit, policy.ttl, policy.guards.max_alert_age)
+            ttl = max(policy.ttl, needed)
+            names += expendable(records, self._clock(), policy.history_limit, ttl, policy.guards.max_alert_age)
         return names
 
-    async def _scale_back(self, remediation: Remediation, policy: PolicySpec, all_of_them: list[Remediation]) -> bool:
+    async def _scale_back(self, remediation: Remediation, policy: PolicySpec) -> bool:
         plan, times, after = remediation.status.plan, remediation.status.times, policy.revert.after
         if after is None or remediation.status.phase is not Phase.SUCCEEDED or plan is None or not plan.inverse:
             return False
@@ -118,13 +121,10 @@ class Sweeper:
         now = self._clock()
         if (
             policy.mode is not Mode.ACT
-            or policy.guards.pause_requests
             or now - times.finished < after.quiet_for
             or left_behind != plan.id
             or not still_asked(plan, target)
-            or target.lifecycle_state != "STABLE"
-            or not target.caught_up
-            or any(_works_on(other, remediation) for other in all_of_them)
+            or not await self._free_to_scale_back(remediation, policy)
             or not await self._gatherer.been_quiet(remediation, after)
         ):
             return False
@@ -145,6 +145,12 @@ class Sweeper:
             return False  # somebody was quicker; the next sweep looks again
         return await self._scaled_back(remediation)
 
+    async def _free_to_scale_back(self, remediation: Remediation, policy: PolicySpec) -> bool:
+        snapshot = await self._gatherer.snapshot(remediation, policy)
+        if any(not sibling.phase.terminal for sibling in snapshot.target_siblings):
+            return False  # another alert is about to need what would be taken away
+        return first_objection(snapshot, SCALE_BACK_CHAIN) is None
+
     async def _scaled_back(self, remediation: Remediation) -> bool:
         now, status, plan = self._clock(), remediation.status, remediation.status.plan
         assert plan is not None
@@ -154,9 +160,3 @@ class Sweeper:
             remediation, advance(status, now, Phase.SUCCEEDED, Reason.SCALED_BACK, message, times=times)
         )
         return True
-
-
-def _works_on(other: Remediation, remediation: Remediation) -> bool:
-    mine, its = as_sibling(remediation), as_sibling(other)
-    same = (its.target.namespace, its.target.name) == (mine.target.namespace, mine.target.name)
-    return same and other.name != remediation.name and not its.phase.terminal

@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 
-from remediator.core.guards.action import checkpoint_known, room_to_scale
-from remediator.core.guards.alert import alert_fresh, alert_resolved, paused
+from remediator.core.guards.action import (
+    checkpoint_fits,
+    fails_before_restore,
+    in_place_possible,
+    job_manager_answers,
+    parallelism_fits,
+    room_to_scale,
+    some_vertex_follows,
+)
+from remediator.core.guards.alert import alert_firing, alert_fresh, alert_matched, not_paused, policy_sound
+from remediator.core.guards.approval import approved
 from remediator.core.guards.base import LOOK_AGAIN, Guard, Objection
 from remediator.core.guards.limits import cooled_down, no_storm, not_busy, within_budget
 from remediator.core.guards.target import (
+    has_job,
     keeps_state,
     no_fixed_replicas,
     not_autoscaled,
@@ -18,14 +28,17 @@ from remediator.core.guards.target import (
 )
 from remediator.core.snapshot import Snapshot
 
-__all__ = ["CHAIN", "LOOK_AGAIN", "Guard", "Objection", "first_objection"]
+__all__ = ["CHAIN", "LOOK_AGAIN", "SCALE_BACK_CHAIN", "Guard", "Objection", "first_objection"]
 
 CHAIN: tuple[Guard, ...] = (
-    alert_resolved,
-    paused,
+    alert_firing,
+    alert_matched,
+    policy_sound,
+    not_paused,
     alert_fresh,
     target_found,
     opted_in,
+    has_job,
     keeps_state,
     not_autoscaled,
     no_fixed_replicas,
@@ -33,13 +46,35 @@ CHAIN: tuple[Guard, ...] = (
     stable,
     not_busy,
     operator_at_rest,
+    fails_before_restore,
+    job_manager_answers,
     room_to_scale,
-    checkpoint_known,
+    some_vertex_follows,
+    in_place_possible,
+    parallelism_fits,
+    checkpoint_fits,
     cooled_down,
     within_budget,
     no_storm,
+    approved,
 )
-"""What a person has to agree to is asked last, by the planner: only then is there a plan to agree to."""
+"""Everything before an action. A person is asked last, when there is a plan to agree to."""
+
+SCALE_BACK_CHAIN: tuple[Guard, ...] = (
+    policy_sound,
+    not_paused,
+    target_found,
+    opted_in,
+    has_job,
+    keeps_state,
+    not_autoscaled,
+    no_fixed_replicas,
+    not_managed_by_git,
+    stable,
+    not_busy,
+    operator_at_rest,
+)
+"""Before a scale that helped is taken back: the alert is over, and it spends no budget, but the target is the same."""
 
 
 def first_objection(snapshot: Snapshot, chain: Sequence[Guard] = CHAIN) -> Objection | None:

@@ -1,14 +1,48 @@
 """Guards on what the action needs: room to scale, a checkpoint to start from."""
 
 from remediator.api.base import format_duration
-from remediator.api.policy import ActionType, Restore
+from remediator.api.policy import ActionType, Restore, Strategy
 from remediator.api.reasons import Reason
 from remediator.core.decision import Refuse
-from remediator.core.guards.base import Objection, found, wait
-from remediator.core.scale import current_parallelism, desired_parallelism
-from remediator.core.snapshot import Job, Snapshot
+from remediator.core.guards.base import Objection, found, guard, wait
+from remediator.core.scale import (
+    current_parallelism,
+    desired_parallelism,
+    following_vertices,
+    too_small,
+    why_not_in_place,
+)
+from remediator.core.snapshot import Snapshot
 
 
+@guard(Reason.JOB_NOT_FAILED)
+def fails_before_restore(s: Snapshot) -> Objection | None:
+    """A restore that is meant for failed jobs leaves alone what Flink still brings back by itself."""
+    target = found(s)
+    if not _restore(s).only_if_failed or "FAILED" in (target.lifecycle_state, target.job_state):
+        return None
+    return wait(
+        s,
+        Reason.JOB_NOT_FAILED,
+        f"The job is {target.job_state or 'not known'}, not FAILED (restore.onlyIfFailed): Flink brings it back by "
+        "itself, or lacks something that a restore does not give it, such as room for its TaskManagers.",
+    )
+
+
+@guard(Reason.JOB_MANAGER_UNREACHABLE)
+def job_manager_answers(s: Snapshot) -> Objection | None:
+    """What cannot be looked at cannot be verified either; and nobody knows whether there is a checkpoint."""
+    if s.job is None and not found(s).asks_for_manual_restore:
+        return wait(
+            s,
+            Reason.JOB_MANAGER_UNREACHABLE,
+            "JobManager REST does not answer: nothing could be verified. Look at the JobManager's pod, and whether a "
+            "NetworkPolicy keeps the controller from its port.",
+        )
+    return None
+
+
+@guard(Reason.ALREADY_AT_MAXIMUM)
 def room_to_scale(s: Snapshot) -> Objection | None:
     """There is room left to scale."""
     if s.action.scale is None:
@@ -17,58 +51,86 @@ def room_to_scale(s: Snapshot) -> Objection | None:
     if desired_parallelism(s.action.scale, current) <= current:
         return Refuse(
             Reason.ALREADY_AT_MAXIMUM,
-            f"The job has parallelism {current} and the policy goes no further; look for another cause.",
+            f"The job has parallelism {current} and the policy goes no further: look for another cause, or raise "
+            "scale.max.",
         )
     return None
 
 
-def checkpoint_known(s: Snapshot) -> Objection | None:
-    """A job that takes checkpoints has one to start from, and a restore does not go back too far."""
-    if s.action.type is ActionType.SCALE:
-        never = s.job is not None and s.job.checkpointing and s.job.latest is None
-        return _none_completed() if never else None
-    if found(s).asks_for_manual_restore:
-        return _manual_restore(s)
-    if s.job is None:
-        return wait(
-            s, Reason.JOB_MANAGER_UNREACHABLE, "The JobManager does not answer, so no checkpoint can be confirmed."
-        )
-    return _restorable(s, s.job)
-
-
-def _restorable(s: Snapshot, job: Job) -> Objection | None:
-    latest = job.latest
-    if latest is None:
-        return _none_completed()
-    limit = _restore(s).max_checkpoint_age
-    if s.action.type is ActionType.RESTORE and latest.at is not None and s.now - latest.at > limit:
-        age = format_duration(s.now - latest.at)
-        return Refuse(
-            Reason.CHECKPOINT_TOO_OLD,
-            f"Checkpoint {latest.id} is {age} old, {format_duration(limit)} allowed (restore.maxCheckpointAge).",
-        )
-    return None
-
-
-def _manual_restore(s: Snapshot) -> Objection | None:
-    error = found(s).error[:300]
-    if s.action.type is ActionType.RESTORE and _restore(s).allow_savepoint_redeploy:
-        if s.progress.checkpoint_path or (s.job is not None and s.job.latest is not None and s.job.latest.path):
-            return None
-        why = "no path of a checkpoint was confirmed by JobManager REST"
-    else:
-        why = "the policy does not allow a redeploy from a path (restore.allowSavepointRedeploy)"
+@guard(Reason.NO_VERTEX_FOLLOWS)
+def some_vertex_follows(s: Snapshot) -> Objection | None:
+    """A part of the job runs at its parallelism, so that a change of it changes something."""
+    if s.action.scale is None or s.job is None or not s.job.vertices or following_vertices(found(s), s.job):
+        return None
+    running = ", ".join(sorted({str(v.parallelism) for v in s.job.vertices}))
     return Refuse(
-        Reason.MANUAL_RESTORE_REQUIRED,
-        f"Flink's operator asks for a manual restore, and {why}: set job.initialSavepointPath and "
-        f"job.savepointRedeployNonce. {error}",
+        Reason.NO_VERTEX_FOLLOWS,
+        f"No vertex runs at the job's parallelism {current_parallelism(found(s))} but at {running}: the job lacks "
+        "slots for what it has already, or every operator sets a parallelism of its own.",
     )
 
 
-def _none_completed() -> Refuse:
+@guard(Reason.IN_PLACE_NOT_POSSIBLE)
+def in_place_possible(s: Snapshot) -> Objection | None:
+    """The running job can be rescaled, where the policy wants nothing else."""
+    if s.action.scale is None or s.action.scale.strategy is not Strategy.IN_PLACE:
+        return None
+    obstacle = why_not_in_place(found(s), s.job)
+    if obstacle:
+        return Refuse(
+            Reason.IN_PLACE_NOT_POSSIBLE,
+            f"Cannot rescale in place: {obstacle}. Set scale.strategy to Auto to allow a redeploy.",
+        )
+    return None
+
+
+@guard(Reason.MAX_PARALLELISM_EXCEEDED)
+def parallelism_fits(s: Snapshot) -> Objection | None:
+    """No part of the job has a maximum below the parallelism that is asked for; Flink cannot change it with state."""
+    if s.action.scale is None:
+        return None
+    after = desired_parallelism(s.action.scale, current_parallelism(found(s)))
+    limits = too_small(found(s), s.job, after)
+    if limits:
+        return Refuse(
+            Reason.MAX_PARALLELISM_EXCEEDED,
+            f"The maximum parallelism of {limits} is below {after}, and cannot change while the job keeps its state: "
+            "lower scale.max.",
+        )
+    return None
+
+
+@guard(Reason.MANUAL_RESTORE_REQUIRED, Reason.NO_COMPLETED_CHECKPOINT, Reason.CHECKPOINT_TOO_OLD)
+def checkpoint_fits(s: Snapshot) -> Objection | None:
+    """A job that takes checkpoints has one to start from, and a restore does not go back too far."""
+    restores, latest = s.action.type is ActionType.RESTORE, s.job.latest if s.job else None
+    if found(s).asks_for_manual_restore:
+        if not (restores and _restore(s).allow_savepoint_redeploy):
+            return _manual_restore(s, "the policy does not allow it from a path (restore.allowSavepointRedeploy)")
+        if not s.checkpoint_path:
+            return _manual_restore(s, "no path of a checkpoint was confirmed by JobManager REST")
+    elif latest is None and not (s.action.type is ActionType.SCALE and s.job is not None and not s.job.checkpointing):
+        return Refuse(
+            Reason.NO_COMPLETED_CHECKPOINT,
+            "The job has never completed a checkpoint, so there is no state to start from: "
+            "find out why, then act by hand.",
+        )
+    limit = _restore(s).max_checkpoint_age
+    if restores and latest is not None and latest.at is not None and s.now - latest.at > limit:
+        age = format_duration(s.now - latest.at)
+        return Refuse(
+            Reason.CHECKPOINT_TOO_OLD,
+            f"Checkpoint {latest.id} is {age} old, {format_duration(limit)} allowed (restore.maxCheckpointAge): decide "
+            "yourself whether everything since may be processed again.",
+        )
+    return None
+
+
+def _manual_restore(s: Snapshot, why: str) -> Refuse:
     return Refuse(
-        Reason.NO_COMPLETED_CHECKPOINT,
-        "The job has never completed a checkpoint: there is no state to start from. Find out why, then act by hand.",
+        Reason.MANUAL_RESTORE_REQUIRED,
+        f"Flink's operator asks for a manual restore, and {why}: set job.initialSavepointPath and "
+        f"job.savepointRedeployNonce. {found(s).error[:300]}",
     )
 
 

@@ -1,6 +1,7 @@
 """What all guards share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from remediator.api.reasons import Reason
@@ -9,10 +10,27 @@ from remediator.core.flinkdeployment import FlinkDeployment
 from remediator.core.snapshot import Snapshot
 
 Objection = Wait | Refuse | Cancel
-Guard = Callable[[Snapshot], Objection | None]
+Check = Callable[[Snapshot], Objection | None]
 
 LOOK_AGAIN = timedelta(seconds=10)
 """How soon to look again at what passes at a moment nobody knows."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """A check on the snapshot, and all the reasons it may object for."""
+
+    check: Check
+    reasons: tuple[Reason, ...]
+
+    def __call__(self, snapshot: Snapshot) -> Objection | None:
+        """Return the objection, or None."""
+        return self.check(snapshot)
+
+
+def guard(*reasons: Reason) -> Callable[[Check], Guard]:
+    """Make a guard of a function that objects for no other reasons than these."""
+    return lambda check: Guard(check, reasons)
 
 
 def found(s: Snapshot) -> FlinkDeployment:

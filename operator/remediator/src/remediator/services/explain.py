@@ -1,0 +1,234 @@
+"""Says what would be decided, from files and without a cluster: by the same core, for people who write policies.
+
+The files are what ``kubectl get -o yaml``, Alertmanager's webhook and JobManager REST give.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from remediator.adapters.flink_rest import to_job
+from remediator.api.alertmanager import Alert
+from remediator.api.policy import Mode, PolicySpec
+from remediator.api.remediation import AlertReference, TargetReference
+from remediator.core.decide import decide
+from remediator.core.decision import Act, Decision, Wait
+from remediator.core.flinkdeployment import FlinkDeployment, parse
+from remediator.core.matching import ByName, is_target, target_query
+from remediator.core.naming import remediation_name
+from remediator.core.record import describe
+from remediator.core.snapshot import Job, Progress, Snapshot
+from remediator.services.resources import Remediation, as_sibling, read_policy, read_remediation
+
+Document = dict[str, Any]
+Read = TypeVar("Read")
+
+
+class BadInput(ValueError):
+    """A file does not hold what it should; the message names the file and the place."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a decision is asked for."""
+
+    policy: Path
+    """A FlinkRemediationPolicy."""
+    alert: Path
+    """One alert of a webhook of Alertmanager, or a webhook with one."""
+    target: Path
+    """The FlinkDeployment."""
+    job: Path | None = None
+    """JobManager REST, ``/jobs/ID``; without it the vertices are not known."""
+    checkpoints: Path | None = None
+    """JobManager REST, ``/jobs/ID/checkpoints``; without it the job counts as one that takes none."""
+    history: Path | None = None
+    """FlinkRemediations, as a List or as several documents."""
+
+
+def explain(files: Files, now: datetime) -> tuple[PolicySpec, Decision]:
+    """Decide what would be done at a moment. Raises BadInput."""
+    snapshot = read_snapshot(files, now)
+    return snapshot.policy, decide(snapshot)
+
+
+def to_yaml(policy: PolicySpec, decision: Decision) -> str:
+    """Write a decision; the patches, which are text in a FlinkRemediation, as their operations."""
+    document: Document = {"decision": type(decision).__name__}
+    if isinstance(decision, Act):
+        plan = decision.plan.model_dump(mode="json", by_alias=True, exclude_none=True)
+        patches = {key: json.loads(plan[key]) for key in ("patch", "inverse") if plan[key]}
+        if policy.mode is Mode.OBSERVE:
+            document["mode"] = str(policy.mode)
+        document |= {"action": describe(decision.plan), "plan": {**plan, **patches}}
+    else:
+        document |= {"reason": str(decision.reason), "message": decision.message}
+    if isinstance(decision, Wait):
+        document["until"] = decision.until.isoformat()
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def read_snapshot(files: Files, now: datetime) -> Snapshot:
+    """Build from files what the controller gathers from a cluster. Raises BadInput."""
+    resource = _resource(files.policy, "FlinkRemediationPolicy")
+    policy = _checked(files.policy, lambda: read_policy(resource), "spec")
+    alert = _checked(files.alert, lambda: Alert.model_validate(_one_alert(files.alert)))
+    target = _target(files.target)
+    query = target_query(policy.target, alert.labels)
+    if is_target(query, target):
+        ref = TargetReference(namespace=target.namespace, name=target.name, uid=target.uid)
+    else:
+        ref = TargetReference(namespace=query.namespace, name=query.name if isinstance(query, ByName) else query.group)
+    reference = AlertReference(
+        name=alert.labels.get("alertname", ""),
+        fingerprint=alert.fingerprint,
+        starts_at=alert.starts_at,
+        labels=alert.labels,
+        annotations=alert.annotations,
+    )
+    metadata = resource.get("metadata") or {}
+    own, others = _split(_history(files.history), str(metadata.get("name", "")), ref, reference)
+    name = remediation_name(reference.name, str(metadata.get("uid", "")), ref, alert.fingerprint, alert.starts_at)
+    return Snapshot(
+        now=now,
+        name=own.name if own else name,
+        alert=reference,
+        resolved=alert.status == "resolved" or (own is not None and own.resolved),
+        target_ref=ref,
+        policy=policy,
+        target=target if is_target(query, target) else None,
+        job=_job(files, target),
+        siblings=tuple(as_sibling(r) for r in others),
+        progress=own.progress if own and not own.status.phase.terminal else Progress(),
+    )
+
+
+def _split(
+    history: list[Remediation], policy: str, target: TargetReference, alert: AlertReference
+) -> tuple[Remediation | None, list[Remediation]]:
+    """Return the record of this very occurrence, if it is among them, and the others."""
+
+    def same(r: Remediation) -> bool:
+        theirs = r.spec.alert
+        return (
+            (theirs.fingerprint, theirs.starts_at) == (alert.fingerprint, alert.starts_at)
+            and (r.spec.target.namespace, r.spec.target.name) == (target.namespace, target.name)
+            and r.spec.policy_ref.name == policy
+        )
+
+    return next((r for r in history if same(r)), None), [r for r in history if not same(r)]
+
+
+def _one_alert(path: Path) -> Any:
+    document = _single(path)
+    alerts = document.get("alerts") if isinstance(document, dict) else None
+    if not isinstance(alerts, list):
+        return document
+    if len(alerts) != 1:
+        raise BadInput(f"{path}: holds {len(alerts)} alerts; give one of them")
+    return alerts[0]
+
+
+def _target(path: Path) -> FlinkDeployment:
+    resource = _resource(path, "FlinkDeployment")
+    metadata = {"namespace": "default", "uid": "", **(resource.get("metadata") or {})}
+    return _checked(path, lambda: parse({**resource, "metadata": metadata}))
+
+
+def _job(files: Files, target: FlinkDeployment) -> Job:
+    checkpoints = _single(files.checkpoints) if files.checkpoints else None
+    if isinstance(checkpoints, dict) and "errors" in checkpoints:
+        checkpoints = None  # how JobManager REST says that the job takes none
+    details = {"jid": target.job_id, "state": target.job_state, "vertices": []}
+    if files.job is not None:
+        details = _single(files.job)
+        _checked(files.job, lambda: to_job(details, None))
+    return _checked(files.checkpoints or files.job or files.target, lambda: to_job(details, checkpoints))
+
+
+def _history(path: Path | None) -> list[Remediation]:
+    if path is None:
+        return []
+    resources: list[Any] = []
+    for document in _documents(path):
+        listed = isinstance(document, dict) and isinstance(document.get("items"), list)
+        resources += document["items"] if listed else [document]
+    return [_checked(path, partial(_dated, r), f"FlinkRemediation {n}") for n, r in enumerate(resources, 1)]
+
+
+def _dated(resource: Document) -> Remediation:
+    remediation = read_remediation(resource)
+    _ = remediation.created, remediation.namespace, remediation.name  # what the core will ask for
+    return remediation
+
+
+def _resource(path: Path, kind: str) -> Document:
+    document = _single(path)
+    if not isinstance(document, dict) or document.get("kind") != kind or not isinstance(document.get("spec"), dict):
+        seen = document.get("kind") if isinstance(document, dict) else None
+        raise BadInput(f"{path}: a {kind} with a spec is expected{f', not {seen}' if seen not in (None, kind) else ''}")
+    return document
+
+
+def _single(path: Path) -> Any:
+    documents = _documents(path)
+    if len(documents) != 1:
+        raise BadInput(f"{path}: one document is expected, not {len(documents)}")
+    return documents[0]
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves moments what they are in the API, text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  (as in the class above)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+def _documents(path: Path) -> list[Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if text.lstrip()[:1] in ("{", "["):
+            return [json.loads(text)]
+        return [document for document in yaml.load_all(text, _Loader) if document is not None]
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: is no text in UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise BadInput(f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path}: no YAML: {' '.join(str(error).split())}") from None
+
+
+def _checked(path: Path, read: Callable[[], Read], place: str = "") -> Read:
+    """Call a reader, and turn what it finds wrong into BadInput."""
+    try:
+        return read()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False)
+        # A list whose items are wrong is also called too short.
+        parents = {problem["loc"][:n] for problem in problems for n in range(len(problem["loc"]))}
+        found = [_problem(place, problem) for problem in problems if problem["loc"] not in parents]
+        raise BadInput("\n".join(f"{path}: {problem}" for problem in found or [_problem(place, problems[0])])) from None
+    except KeyError as error:
+        raise BadInput(f"{path}: {place + ': ' if place else ''}{error.args[0]} is missing") from None
+    except (TypeError, AttributeError) as error:
+        raise BadInput(f"{path}: {place + ': ' if place else ''}has not the expected form ({error})") from None
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(f"{path}: {place + ': ' if place else ''}{error}") from None
+
+
+def _problem(place: str, problem: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in (place, *problem["loc"]) if part != "")
+    return f"{where}: {str(problem['msg']).removeprefix('Value error, ')}"
