@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from dashboards import alerts, annotations
-from dashboards.expressions import EVALUATION_AGE, MODEL
+from dashboards.expressions import EVALUATION_AGE, LATE, MODEL, WINDOW_EVENTS
 from dashboards.parts import Panel, Query, Steps, add_row, board, graph, listing, number, variable
 
 FEATURE = f'{MODEL}, feature=~"$feature"'
@@ -22,7 +22,7 @@ def build() -> builders.Dashboard:
     ).with_variable(variable("feature", "Feature", f"data_drift_feature_score{{{MODEL}}}", "A feature of the model."))
     dashboard = dashboard.annotation(annotations.firing())
     add_row(dashboard, "", _now())
-    add_row(dashboard, "By feature", _features())
+    add_row(dashboard, "By feature and segment", _features())
     add_row(dashboard, "Can the score be trusted?", _trust())
     return dashboard
 
@@ -41,7 +41,7 @@ def _now() -> list[Panel]:
         ),
         number(
             "Features that drifted",
-            "Features whose score is above the limit.",
+            "Features whose score is above their threshold.",
             "none",
             Query(f"max(data_drift_features_drifted{{{MODEL}}})", "features"),
             steps=Steps.above(1),
@@ -76,7 +76,7 @@ def _now() -> list[Panel]:
             "Events in the window",
             "How many events the score is about.",
             "short",
-            Query(f"sum(data_drift_window_events{{{MODEL}}})", "events"),
+            Query(f"max({WINDOW_EVENTS})", "events"),
             span=4,
         ),
     ]
@@ -104,12 +104,29 @@ def _features() -> list[Panel]:
             overrides=[("Score", {"unit": "percentunit", "decimals": 1})],
         ),
         graph(
+            "Missing values by feature",
+            "Share of the events in which a feature is missing or no number. They have a bin of their own in the score, "
+            "so a field that is suddenly empty counts as drift.",
+            "percentunit",
+            Query(f"max by (namespace, model, feature) (data_drift_feature_missing_ratio{{{FEATURE}}})", "{{feature}}"),
+            span=6,
+        ),
+        graph(
             "Population stability index by feature",
             "The same comparison on the scale that many know: above 0.1 is worth a look, above 0.25 is a shift.",
             "none",
             Query(f"max by (namespace, model, feature) (data_drift_feature_psi{{{FEATURE}}})", "{{feature}}"),
-            span=16,
+            span=6,
             bottom=None,
+        ),
+        graph(
+            "Score by segment",
+            "Headline score of each value of the label that the data monitor is told to tell apart, if any.",
+            "percentunit",
+            Query(f"max by (namespace, model, segment) (data_drift_segment_score{{{MODEL}}})", "{{segment}}"),
+            limit=alerts.limit("MLModelPredictionDrift"),
+            span=6,
+            top=1,
         ),
         graph(
             "Prediction drift",
@@ -117,6 +134,7 @@ def _features() -> list[Panel]:
             "percentunit",
             Query(f"max by (namespace, model) (prediction_drift_score{{{MODEL}}})", _NAME),
             limit=alerts.limit("MLModelPredictionDrift"),
+            span=6,
             top=1,
         ),
     ]
@@ -128,19 +146,30 @@ def _trust() -> list[Panel]:
             "Events in the window",
             "With few events a score is noise. None is published below the minimum.",
             "short",
-            Query(f"sum by (namespace, model) (data_drift_window_events{{{MODEL}}})", _NAME),
+            Query(WINDOW_EVENTS, _NAME),
+            span=6,
         ),
         graph(
             "Age of the last evaluation",
-            "Seconds since the data was last judged. A monitor that stands still shows yesterday's score.",
+            "How long ago the data was last judged. A monitor that stands still shows yesterday's score.",
             "s",
             Query(EVALUATION_AGE, _NAME),
             alert="DataMonitorStale",
+            span=6,
+        ),
+        graph(
+            "Records not read yet",
+            "How far the data monitor itself is behind its topics.",
+            "short",
+            Query(f"sum by (namespace, model) (data_monitor_lag_records{{{MODEL}}})", _NAME),
+            span=6,
         ),
         graph(
             "Late data",
-            "Share of the events that came later than the allowed lateness: they are in no window.",
+            "Share of the window's events that came later than allowed. What is late beyond the window is in none.",
             "percent",
-            Query(f"max by (namespace, model) (late_data_rate{{{MODEL}}})", _NAME),
+            Query(LATE, _NAME),
+            alert="LateDataRateHigh",
+            span=6,
         ),
     ]

@@ -42,6 +42,10 @@ CHECKPOINTS_FAILED = (
 
 EVALUATION_AGE = f"time() - max by (namespace, model) (data_drift_last_evaluation_timestamp_seconds{{{MODEL}}} > 0)"
 
+# Every replica says the same of the whole window.
+WINDOW_EVENTS = f"max by (namespace, model) (data_drift_window_events{{{MODEL}}})"
+LATE = f"max by (namespace, model) (late_data_rate{{{MODEL}}})"
+
 
 def records(selector: str = "") -> str:
     """Return an expression with one series for each FlinkRemediation that still exists: when, in seconds since 1970,

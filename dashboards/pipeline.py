@@ -10,6 +10,7 @@ from dashboards.expressions import (
     FIRING,
     FLINK,
     LAG,
+    LATE,
     MODEL,
     NAMESPACE,
     SUBTASKS,
@@ -139,6 +140,7 @@ def _ml() -> list[Panel]:
                 "{{model}} quantile {{quantile}}",
             ),
             alert="MLInferenceLatencyHigh",
+            span=6,
         ),
         graph(
             "Drift score by model",
@@ -148,6 +150,7 @@ def _ml() -> list[Panel]:
             Query(f"max by (namespace, model) (data_drift_score{{{MODEL}}})", "{{namespace}}/{{model}}"),
             alert="MLModelPredictionDrift",
             top=1,
+            span=6,
         ),
         graph(
             "Age of the last evaluation",
@@ -155,6 +158,17 @@ def _ml() -> list[Panel]:
             "s",
             Query(EVALUATION_AGE, "{{namespace}}/{{model}}"),
             alert="DataMonitorStale",
+            span=6,
+        ),
+        graph(
+            "Predictions",
+            "Predictions per second that the data monitor takes into its window.",
+            "cps",
+            Query(
+                f"sum by (namespace, model) (rate(data_monitor_events_total{{{MODEL}}}[$__rate_interval]))",
+                "{{namespace}}/{{model}}",
+            ),
+            span=6,
         ),
     ]
 
@@ -167,7 +181,7 @@ def _errors() -> list[Panel]:
             "when the data is right.",
             "cps",
             Query(
-                f"sum by (namespace, error_type) (rate(dlq_messages_total{{{NAMESPACE}}}[$__rate_interval]))",
+                f"sum by (namespace, error_type) (rate(dlq_messages_total{{{MODEL}}}[$__rate_interval]))",
                 "{{error_type}}",
             ),
             alert="HighDLQRate",
@@ -183,18 +197,21 @@ def _errors() -> list[Panel]:
         ),
         graph(
             "Validation errors",
-            "Predictions per second that the data monitor could not read or that break the schema.",
+            "Records per second that the data monitor could not read or that break the schema, by what was wrong. A "
+            "record may be wrong in several ways.",
             "cps",
             Query(
-                f"sum by (namespace) (rate(validation_errors_total{{{NAMESPACE}}}[$__rate_interval]))", "{{namespace}}"
+                f"sum by (namespace, error_type) (rate(validation_errors_total{{{MODEL}}}[$__rate_interval]))",
+                "{{error_type}}",
             ),
             span=6,
         ),
         graph(
             "Late data",
-            "Share of the events that came later than the allowed lateness, over the data monitor's window.",
+            "Share of the window's events that came later than allowed: producers deliver late, or clocks differ.",
             "percent",
-            Query(f"max by (namespace, model) (late_data_rate{{{MODEL}}})", "{{namespace}}/{{model}}"),
+            Query(LATE, "{{namespace}}/{{model}}"),
+            alert="LateDataRateHigh",
             span=6,
         ),
     ]
