@@ -105,7 +105,7 @@ def _features() -> list[Panel]:
         ),
         graph(
             "Missing values by feature",
-            "Share of the events in which a feature is missing or no number. They have a bin of their own in the score, "
+            "Share of the events in which a feature is missing or no number. They have a bin of their own, "
             "so a field that is suddenly empty counts as drift.",
             "percentunit",
             Query(f"max by (namespace, model, feature) (data_drift_feature_missing_ratio{{{FEATURE}}})", "{{feature}}"),
