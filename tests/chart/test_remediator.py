@@ -140,6 +140,30 @@ def test_token_is_random_and_can_be_ones_own(rendered: Render) -> None:
     assert "mine" in [v["secret"]["secretName"] for v in volumes if "secret" in v]
 
 
+def test_webhook_by_tls(rendered: Render) -> None:
+    result = rendered(values={"remediator": {"webhook": {"tls": {"existingSecret": "webhook-tls"}}}})
+    host = f"{NAME}-receiver.streaming.svc"
+    for config in ("remediator", "watchdog"):
+        (receiver,) = result.one("AlertmanagerConfig", f"streaming-monitoring-{config}")["spec"]["receivers"]
+        (webhook,) = receiver["webhookConfigs"]
+        assert webhook["url"] == f"https://{host}:8080/alerts"
+        assert webhook["httpConfig"]["tlsConfig"] == {
+            "ca": {"secret": {"name": "webhook-tls", "key": "ca.crt"}},
+            "serverName": host,
+        }
+    pod = result.one("Deployment", f"{NAME}-receiver")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert (
+        container["livenessProbe"]["httpGet"]["scheme"] == container["readinessProbe"]["httpGet"]["scheme"] == "HTTPS"
+    )
+    arguments = parser().parse_args([*container["args"], "--alertmanager-url="])
+    (mount,) = [m for m in container["volumeMounts"] if m["name"] == "tls"]
+    assert {str(arguments.tls_cert_file), str(arguments.tls_key_file)} == {
+        f"{mount['mountPath']}/tls.crt",
+        f"{mount['mountPath']}/tls.key",
+    }
+
+
 def policy(rendered: Render, values: Object | None = None) -> Object:
     return rendered(values=values).one("FlinkRemediationPolicy", "high-kafka-lag")["spec"]
 

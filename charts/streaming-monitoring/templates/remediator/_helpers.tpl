@@ -4,7 +4,9 @@
 
 {{/* Where Alertmanager delivers: one entry of webhookConfigs. */}}
 {{- define "streaming-monitoring.webhook" -}}
-- url: http://{{ printf "%s-remediator-receiver.%s" (include "streaming-monitoring.fullname" .) .Release.Namespace }}.svc:8080/alerts
+{{- $host := printf "%s-remediator-receiver.%s.svc" (include "streaming-monitoring.fullname" .) .Release.Namespace -}}
+{{- $tls := .Values.remediator.webhook.tls.existingSecret -}}
+- url: {{ ternary "https" "http" (not (empty $tls)) }}://{{ $host }}:8080/alerts
   sendResolved: true
   httpConfig:
     followRedirects: false
@@ -13,6 +15,11 @@
       credentials:
         name: {{ include "streaming-monitoring.webhookSecret" . }}
         key: token
+    {{- with $tls }}
+    tlsConfig:
+      ca: {secret: {name: {{ . }}, key: ca.crt}}
+      serverName: {{ $host }}
+    {{- end }}
 {{- end -}}
 
 {{/* Flags that both roles take. */}}

@@ -36,6 +36,8 @@ def parser() -> argparse.ArgumentParser:
     receiver = commands.add_parser("receiver", parents=[common], help="take webhooks of Alertmanager")
     _option(receiver, "port", help="port of the webhook", kind=int, default="8080")
     _option(receiver, "token-file", help="file with the bearer token", kind=Path, required=True)
+    _option(receiver, "tls-cert-file", help="certificate of the webhook; default: plain HTTP", kind=Path)
+    _option(receiver, "tls-key-file", help="key of the certificate", kind=Path)
     _option(receiver, "max-body-bytes", help="largest webhook accepted", kind=int, default=str(1024 * 1024))
     _option(receiver, "alertmanager-url", help="where alerts are looked for that no webhook brought", default="")
     _option(receiver, "resync-period", help="how often they are looked for", kind=_period, default="1m")
@@ -82,7 +84,10 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    arguments = parser().parse_args(argv)
+    commandline = parser()
+    arguments = commandline.parse_args(argv)
+    if arguments.command == "receiver" and bool(arguments.tls_cert_file) != bool(arguments.tls_key_file):
+        commandline.error("--tls-cert-file and --tls-key-file belong together")
     if arguments.command == "crds":
         sys.stdout.write(crds.to_yaml())
         return 0
@@ -105,6 +110,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     **common,
                     port=arguments.port,
                     token_file=arguments.token_file,
+                    tls_cert_file=arguments.tls_cert_file,
+                    tls_key_file=arguments.tls_key_file,
                     max_body_bytes=arguments.max_body_bytes,
                     alertmanager_url=arguments.alertmanager_url,
                     resync_period=arguments.resync_period,

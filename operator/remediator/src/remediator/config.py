@@ -24,6 +24,9 @@ class ReceiverConfig(Config):
 
     port: int
     token_file: Path
+    tls_cert_file: Path | None
+    """Without one, plain HTTP."""
+    tls_key_file: Path | None
     max_body_bytes: int
     alertmanager_url: str
     """Empty: what notifications did not bring is not looked for."""

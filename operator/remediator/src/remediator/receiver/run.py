@@ -12,6 +12,7 @@ from remediator.adapters.alertmanager import Alertmanager
 from remediator.adapters.kube import connect
 from remediator.config import ReceiverConfig
 from remediator.receiver.app import make_app
+from remediator.receiver.certificate import Certificate
 from remediator.receiver.token import TokenFile
 from remediator.services.ingest import Ingest
 from remediator.services.resync import Resync
@@ -23,6 +24,9 @@ async def run(config: ReceiverConfig) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     token = TokenFile(config.token_file)
+    tls = None
+    if config.tls_cert_file and config.tls_key_file:
+        tls = Certificate(config.tls_cert_file, config.tls_key_file).context
     start_http_server(config.metrics_port)
     async with connect(config.kubeconfig) as kube, httpx.AsyncClient(timeout=10) as http:
         ingest = Ingest(kube, config.namespace, config.target_namespaces)
@@ -31,7 +35,7 @@ async def run(config: ReceiverConfig) -> None:
         resync = Resync(Alertmanager(http, config.alertmanager_url), ingest, lambda: datetime.now(UTC))
         comparing = asyncio.create_task(_compare(resync, config.resync_period)) if config.alertmanager_url else None
         try:
-            await web.TCPSite(runner, port=config.port).start()
+            await web.TCPSite(runner, port=config.port, ssl_context=tls).start()
             await stop.wait()
         finally:
             if comparing is not None:
