@@ -6,9 +6,9 @@ import threading
 import time
 
 import pytest
-from confluent_kafka import Producer
 from loadgen import kafka
 from loadgen.__main__ import main
+from mock_broker import MockBroker
 from recommender import features, model, records, validation
 
 
@@ -16,29 +16,11 @@ def quiet(text):
     del text
 
 
-class Broker:
-    """A mock broker, alive as long as its client."""
-
-    def __init__(self):
-        self.client = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-        (broker,) = self.client.list_topics(timeout=10).brokers.values()
-        self.address = f"{broker.host}:{broker.port}"
-
-    def create(self, *topics):
-        for topic in topics:
-            self.client.list_topics(topic, timeout=10)
-
-    def send(self, topic, *texts):
-        for number, text in enumerate(texts):
-            self.client.produce(topic, value=text.encode(), partition=number % 2)
-        assert self.client.flush(10) == 0
-
-
 @pytest.fixture
 def broker(monkeypatch):
     # Signal handlers belong to the test runner.
     monkeypatch.setattr(signal, "signal", lambda number, handler: None)
-    mock = Broker()
+    mock = MockBroker()
     mock.create("events", "predictions", "events-dlq")
     return mock
 
@@ -62,9 +44,9 @@ def answer(broker, texts):
         try:
             event = validation.parse(text)
         except validation.InvalidEvent as error:
-            broker.send("events-dlq", records.dead_letter(text, error.error_type, error.message, 0))
+            broker.send("events-dlq", [records.dead_letter(text, error.error_type, error.message, 0)])
         else:
-            broker.send("predictions", model.predict(event, features.extract(event, lookup), 0))
+            broker.send("predictions", [model.predict(event, features.extract(event, lookup), 0)])
 
 
 def test_from_the_generator_through_the_job_to_the_audit(broker, capsys):
@@ -92,9 +74,9 @@ def test_from_the_generator_through_the_job_to_the_audit(broker, capsys):
 def test_a_second_read_starts_where_the_first_one_stopped(broker):
     reader = kafka.KafkaTopic(broker.address, "events", quiet)
     assert list(reader.read()) == []
-    broker.send("events", "a", "b", "c")
+    broker.send("events", ["a", "b", "c"])
     assert sorted(reader.read()) == ["a", "b", "c"]
-    broker.send("events", "d")
+    broker.send("events", ["d"])
     assert list(reader.read()) == ["d"]
     assert list(reader.read()) == []
     reader.close()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_monitor import __version__, config
-from data_monitor.commands import reference, report, score, serve_reports
+from data_monitor.commands import reference, report, run, score, serve_reports, state
 from data_monitor.errors import InputError
 
 
@@ -16,10 +16,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="data-monitor", description="Data drift and quality of a Kafka topic.")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True)
-    reference.add_arguments(commands)
-    score.add_arguments(commands)
-    report.add_arguments(commands)
-    serve_reports.add_arguments(commands)
+    for command in (run, reference, score, report, serve_reports, state):
+        command.add_arguments(commands)
     check = commands.add_parser("check", help="say whether a configuration file is right")
     check.add_argument("--config", type=Path, required=True, help="configuration file (YAML)")
     check.set_defaults(run=_check)

@@ -67,7 +67,7 @@ class Monitor:
         self._records_at: dict[Key, float] = {}
         self._adopted: dict[Key, Counter[str]] = {}
         self._given_up: Counter[str] = Counter()
-        self._judged_events = -1
+        self._judged: tuple[int, int] | None = None
 
     def adopt(self, key: Key, state: PartitionState, now: float) -> None:
         """Go on with a partition from a state."""
@@ -111,19 +111,27 @@ class Monitor:
             return
         state.add_pane(start_ms // times.pane, vector, self.judge.shape, times.pane, times.keep)
         self._records_at[key] = now
-        self.latencies += self.judge.shape.latencies(vector)
+        latencies = self.judge.shape.latencies(vector)
+        self.latencies += latencies
+        self.latency_sum_ms += float(latencies @ quantiles.values_ms())
+
+    def resume(self, evaluation: Evaluation | None, now: float) -> None:
+        """Go on from the evaluation of the adopted states: the same window is not judged again as if it were new."""
+        self.evaluation = evaluation
+        end = self._end(self.states, now)
+        if evaluation and end is not None:
+            self._judged = self._events(self.states), end
 
     def evaluate(self, now: float, others: Mapping[Key, PartitionState] | None = None) -> Evaluation | None:
-        """Judge the window of now, if anything came in since the last time.
+        """Judge the window of now, if it is another one than the last time.
 
         ``others`` are the states of partitions that other replicas read.
         """
         states = {**(others or {}), **self.states}
-        events = sum(state.counters["events"] for state in states.values())
         end = self._end(states, now)
-        if end is None or events == self._judged_events:
+        if end is None or (self._events(states), end) == self._judged:
             return self.evaluation
-        self._judged_events = events
+        self._judged = self._events(states), end
         window = merge(states.values(), end - self.times.panes + 1, end, self.judge.shape)
         judgement = self.judge.drift(window)
         before = self.evaluation
@@ -155,6 +163,10 @@ class Monitor:
         ]
         head = max(newest)
         return max(min(busy, default=head), head - self.times.hold_back) // self.times.pane
+
+    @staticmethod
+    def _events(states: Mapping[Key, PartitionState]) -> int:
+        return sum(state.counters["events"] for state in states.values())
 
     def _idle(self, key: Key, now: float) -> bool:
         return now - self._records_at.get(key, now) >= self.times.idle / 1000

@@ -71,10 +71,12 @@ class PartitionState:
     next_offset: int
     newest_ms: int = -1
     """The highest event time so far; -1 before the first event."""
+    record_ms: int = -1
+    """When the last record was written, by the broker's account; -1 before the first one."""
     panes: dict[int, NDArray[np.int32]] = field(default_factory=dict)
     """By number: event time divided by the pane's length."""
     counters: Counter[str] = field(default_factory=Counter)
-    """Since the beginning: events, late, expired, skipped, invalid.<type>, dead.<type>."""
+    """Since the beginning: records, events, late, expired, skipped, invalid.<type>, dead.<type>."""
 
     def add(self, events: Events, shape: Shape, pane_ms: int, keep: int, allowed_ms: int) -> None:
         """Add events to their panes; ``keep`` panes before the newest are kept, ``allowed_ms`` makes none late."""

@@ -25,12 +25,15 @@ def encode(milliseconds: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.ceil(np.log(clipped / SMALLEST_MS) / _LOG_GAMMA - 1e-9).astype(np.intp).clip(0, SIZE - 1)
 
 
+def values_ms() -> NDArray[np.float64]:
+    """The time that each bin stands for: the middle of its bounds, in the sense of the relative error."""
+    return np.asarray(SMALLEST_MS * 2 * _GAMMA ** np.arange(SIZE) / (_GAMMA + 1))
+
+
 def quantile(counts: NDArray[np.integer], q: float) -> float:
     """The q-quantile in milliseconds; NaN without counts."""
     total = int(counts.sum())
     if not total:
         return math.nan
     # The smallest bin that holds the value of that rank.
-    bin_ = int(np.searchsorted(np.cumsum(counts), max(1, math.ceil(q * total))))
-    # The middle of the bin's bounds, in the sense of the relative error.
-    return SMALLEST_MS * 2 * _GAMMA**bin_ / (_GAMMA + 1)
+    return float(values_ms()[np.searchsorted(np.cumsum(counts), max(1, math.ceil(q * total)))])

@@ -1,0 +1,184 @@
+"""The broker: partitions, their bounds, and records from given offsets on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
+
+from data_monitor.config import Kafka
+from data_monitor.core.panes import Key
+from data_monitor.errors import InputError
+
+Report = Callable[[str], None]
+Taken = Callable[[list[Key]], Mapping[Key, int]]
+Given = Callable[[list[Key]], None]
+
+_TIMEOUT_SECONDS = 10.0
+
+
+class Unavailable(Exception):
+    """The broker or a topic is not there, for now."""
+
+
+def client_settings(kafka: Kafka, report: Report) -> dict[str, Any]:
+    """Settings that every client needs. Raises InputError."""
+    properties = dict(kafka.properties)
+    if kafka.properties_file:
+        properties |= read_properties(kafka.properties_file)
+    return {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": "data-monitor",
+        # Only what is critical by itself: the rest arrives in error_cb.
+        "log_level": 2,
+        "error_cb": _Once(report),
+        **properties,
+    }
+
+
+def read_properties(path: Path) -> dict[str, str]:
+    """``key=value`` lines; # begins a comment. Raises InputError."""
+    properties = {}
+    try:
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    for number, line in enumerate(lines, 1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            key, equals, value = line.partition("=")
+            if not equals:
+                raise InputError(f"{path}:{number}: wanted key=value")
+            properties[key.strip()] = value.strip()
+    return properties
+
+
+class Source:
+    """A consumer whose offsets are not the group's but ours; what is committed is for lag tools."""
+
+    def __init__(self, kafka: Kafka, report: Report) -> None:
+        self._report = report
+        settings = {
+            # Small, so that the records stay in the processor's cache; and asked for again at once when there is room.
+            "queued.max.messages.kbytes": 16_384,
+            "fetch.queue.backoff.ms": 20,
+            **client_settings(kafka, report),
+            "group.id": kafka.group_id,
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            # Only for offsets that retention has taken; where to begin is decided here.
+            "auto.offset.reset": "earliest",
+        }
+        try:
+            self._consumer = Consumer(settings)
+        except (KafkaException, ValueError, TypeError) as error:
+            raise InputError(f"kafka.properties: {error}") from error
+
+    def partitions(self, topic: str) -> list[Key]:
+        """The partitions of a topic. Raises Unavailable."""
+        try:
+            found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
+        except KafkaException as error:
+            raise Unavailable(f"the broker does not answer: {error.args[0].str()}") from error
+        if found.error is not None or not found.partitions:
+            raise Unavailable(f"topic {topic}: {found.error.str() if found.error else 'no partitions'}")
+        return [(topic, partition) for partition in sorted(found.partitions)]
+
+    def bounds(self, key: Key) -> tuple[int, int]:
+        """The first offset that is still there, and the one after the last. Raises Unavailable."""
+        try:
+            found = self._consumer.get_watermark_offsets(TopicPartition(*key), timeout=_TIMEOUT_SECONDS, cached=False)
+        except KafkaException as error:
+            raise Unavailable(f"topic {key[0]}: {error.args[0].str()}") from error
+        if found is None:
+            raise Unavailable(f"topic {key[0]}: no answer about partition {key[1]}")
+        low, high = found
+        return low, high
+
+    def offset_since(self, key: Key, milliseconds: int) -> int:
+        """The first offset whose record is not older; the end if all are. Raises Unavailable."""
+        wanted = TopicPartition(*key, milliseconds)
+        try:
+            (found,) = self._consumer.offsets_for_times([wanted], timeout=_TIMEOUT_SECONDS)
+        except KafkaException as error:
+            raise Unavailable(f"topic {key[0]}: {error.args[0].str()}") from error
+        return found.offset if found.offset >= 0 else self.bounds(key)[1]
+
+    def lag(self, offsets: Mapping[Key, int]) -> int:
+        """Records not yet read, by what the client has heard of the ends; no request."""
+        total = 0
+        for key, offset in offsets.items():
+            try:
+                found = self._consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
+            except KafkaException:
+                continue
+            total += max(0, found[1] - offset) if found else 0
+        return total
+
+    def assign(self, offsets: Mapping[Key, int]) -> None:
+        """Read these partitions from these offsets on, and no others."""
+        self._consumer.assign(_positions(offsets))
+
+    def subscribe(self, topics: Iterable[str], taken: Taken, given: Given) -> None:
+        """Share partitions with the group: ``taken`` says from which offsets to go on, ``given`` saves the state."""
+
+        def on_assign(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            consumer.assign(_positions(taken([(one.topic, one.partition) for one in partitions])))
+
+        def on_revoke(consumer: Consumer, partitions: list[TopicPartition]) -> None:
+            del consumer
+            given([(one.topic, one.partition) for one in partitions])
+
+        self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke)
+
+    def poll(self, most: int, seconds: float) -> list[Message]:
+        """Records in the order of their partitions; errors are reported and left out."""
+        messages: list[Message] = self._consumer.consume(most, seconds)
+        if all(message.error() is None for message in messages):
+            return messages
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                self._report(f"topic {message.topic()}: {error.str()}")
+        return [message for message in messages if message.error() is None]
+
+    def commit(self, offsets: Mapping[Key, int]) -> None:
+        """Tell the group how far we are, for lag tools; nothing is read from there."""
+        if offsets:
+            try:
+                self._consumer.commit(offsets=_positions(offsets), asynchronous=True)
+            except KafkaException as error:
+                self._report(f"commit: {error.args[0].str()}")
+
+    def close(self) -> None:
+        """Leave the group; ``given`` is called."""
+        self._consumer.close()
+
+
+class _Once:
+    """Says an error once, until another one comes: clients repeat themselves many times a second."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._said = ""
+
+    def __call__(self, error: KafkaError) -> None:
+        text = error.str()
+        if text != self._said:
+            self._said = text
+            self._report(text)
+
+
+def _positions(offsets: Mapping[Key, int]) -> list[TopicPartition]:
+    return [
+        TopicPartition(topic, partition, offset if offset >= 0 else OFFSET_BEGINNING)
+        for (topic, partition), offset in sorted(offsets.items())
+    ]

@@ -1,0 +1,106 @@
+"""Messages of the broker into the monitor: counts and offsets move together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from data_monitor.adapters.decode import Column, DeadLetterDecoder, Decoder
+from data_monitor.adapters.pane_records import PaneDecoder
+from data_monitor.core.monitor import Monitor
+from data_monitor.core.panes import Events, Key
+
+
+class Record(Protocol):
+    """What is asked of a message of confluent-kafka that is no error."""
+
+    def topic(self) -> Any: ...
+    def partition(self) -> Any: ...
+    def offset(self) -> Any: ...
+    def value(self) -> Any: ...
+    def timestamp(self) -> Any: ...
+
+
+class Sampler(Protocol):
+    """Keeps some rows for the report."""
+
+    def add(self, numbers: np.ndarray, columns: Sequence[Column]) -> None: ...
+
+
+class Ingest:
+    """Takes batches of messages of partitions that the monitor has adopted; others are left alone."""
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        topic: str,
+        decoder: Decoder | PaneDecoder,
+        dead_letters: DeadLetterDecoder,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self._monitor = monitor
+        self._topic = topic
+        self._decoder = decoder
+        self._dead_letters = dead_letters
+        self._sampler = sampler
+
+    def add(self, messages: Sequence[Record], now: float) -> None:
+        """Add a batch, in which the messages of each partition are in order."""
+        batches: dict[Key, list[Record]] = {}
+        for message in messages:
+            batches.setdefault((message.topic(), message.partition()), []).append(message)
+        events: dict[Key, list[Record]] = {}
+        for key, batch in batches.items():
+            state = self._monitor.states.get(key)
+            if state is None:
+                continue
+            if batch[0].offset() < state.next_offset:
+                # Seen already: fetched before a partition was taken up again.
+                batch = [message for message in batch if message.offset() >= state.next_offset]
+                if not batch:
+                    continue
+            if key[0] == self._topic:
+                events[key] = batch
+            else:
+                state.counters += self._dead_letters.decode([message.value() for message in batch])
+            self._advance(key, batch)
+        if isinstance(self._decoder, Decoder):
+            self._add_events(self._decoder, events, now)
+        else:
+            self._add_panes(self._decoder, events, now)
+
+    def _advance(self, key: Key, batch: Sequence[Record]) -> None:
+        state = self._monitor.states[key]
+        state.next_offset = batch[-1].offset() + 1
+        state.record_ms = max(state.record_ms, batch[-1].timestamp()[1])
+        state.counters["records"] += len(batch)
+
+    def _add_events(self, decoder: Decoder, batches: dict[Key, list[Record]], now: float) -> None:
+        if not batches:
+            return
+        decoded = decoder.decode([message.value() for batch in batches.values() for message in batch])
+        ends = np.cumsum([len(batch) for batch in batches.values()])
+        keys = list(batches)
+        for position, kind in decoded.problems:
+            key = keys[int(np.searchsorted(ends, position, side="right"))]
+            self._monitor.states[key].counters[f"invalid.{kind}"] += 1
+        # One batch after the other, so each key's events are a slice.
+        cuts = np.searchsorted(decoded.good, [0, *ends])
+        all_of = decoded.events
+        for key, first, last in zip(keys, cuts, cuts[1:], strict=False):
+            part = slice(int(first), int(last))
+            self._monitor.add(key, Events(all_of.times_ms[part], all_of.codes[part], all_of.latencies_ms[part]), now)
+        if self._sampler:
+            self._sampler.add(all_of.times_ms // self._monitor.times.pane, decoded.columns)
+
+    def _add_panes(self, decoder: PaneDecoder, batches: dict[Key, list[Record]], now: float) -> None:
+        for key, batch in batches.items():
+            problems: Counter[str] = Counter()
+            for message in batch:
+                pane = decoder.decode(message.value(), problems)
+                if pane:
+                    self._monitor.add_pane(key, pane.start_ms, pane.vector, now)
+            self._monitor.states[key].counters += problems

@@ -1,0 +1,175 @@
+"""Who reads which partitions: one monitor all of them, or several in a group each its share."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from data_monitor.adapters.exporter import Health
+from data_monitor.adapters.kafka import Source, Unavailable
+from data_monitor.adapters.state_topic import StateTopic
+from data_monitor.core.monitor import Evaluation, Monitor
+from data_monitor.core.panes import Key, PartitionState
+from data_monitor.service import Partitions
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+_RETRY_SECONDS = 2.0
+
+
+class Patience:
+    """Tries again until the broker answers or the process is to stop."""
+
+    def __init__(self, health: Health) -> None:
+        self.stopped = False
+        self._health = health
+
+    def until_there(self, attempt: Callable[[], T]) -> T | None:
+        """What the attempt returns; None once stopped."""
+        said = ""
+        while not self.stopped:
+            self._health.beat()
+            try:
+                return attempt()
+            except Unavailable as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("waiting: %s", said)
+            time.sleep(_RETRY_SECONDS)
+        return None
+
+
+class Alone:
+    """Reads all partitions, without the group deciding anything: they cannot be taken away."""
+
+    def __init__(
+        self, topics: list[str], monitor: Monitor, source: Source, partitions: Partitions, clock: Callable[[], float]
+    ) -> None:
+        self._topics = topics
+        self._monitor = monitor
+        self._source = source
+        self._partitions = partitions
+        self._clock = clock
+
+    def begin(self, saved: Mapping[Key, PartitionState], patience: Patience) -> None:
+        """Wait for the first topic, and read on from the saved states."""
+        keys = patience.until_there(lambda: self._source.partitions(self._topics[0])) or []
+        keys += self._optional()
+        now = self._clock()
+        for key in keys:
+            # A topic without a saved state is read from the configured place on, a new partition from its beginning.
+            appeared = any(topic == key[0] for topic, _ in saved)
+            state = patience.until_there(
+                lambda key=key, appeared=appeared: self._partitions.state_for(  # type: ignore[misc]
+                    key, saved.get(key), appeared=appeared, now=now
+                )
+            )
+            if state is None:
+                return
+            self._monitor.adopt(key, state, now)
+        self._assign()
+
+    def look(self, now: float) -> None:
+        """Take up partitions and topics that have appeared. Raises Unavailable."""
+        found = [*self._source.partitions(self._topics[0]), *self._optional()]
+        new = [key for key in found if key not in self._monitor.states]
+        for key in new:
+            log.info("%s/%d has appeared", *key)
+            self._monitor.adopt(key, self._partitions.state_for(key, None, appeared=True, now=now), now)
+        if new:
+            self._assign()
+
+    def _optional(self) -> list[Key]:
+        """Partitions of the dead letter topic, which may not be there yet."""
+        found: list[Key] = []
+        for topic in self._topics[1:]:
+            try:
+                found += self._source.partitions(topic)
+            except Unavailable as error:
+                log.warning("%s", error)
+        return found
+
+    def _assign(self) -> None:
+        self._source.assign({key: state.next_offset for key, state in self._monitor.states.items()})
+
+
+class Together:
+    """Shares the partitions with the group; their states come from and go to the state topic."""
+
+    def __init__(
+        self,
+        topics: list[str],
+        monitor: Monitor,
+        source: Source,
+        partitions: Partitions,
+        store: StateTopic,
+        patience: Patience,
+        clock: Callable[[], float],
+    ) -> None:
+        self._topics = topics
+        self._monitor = monitor
+        self._source = source
+        self._partitions = partitions
+        self._store = store
+        self._patience = patience
+        self._clock = clock
+
+    def begin(self) -> None:
+        """Read the states, then join the group."""
+        self._patience.until_there(self._store.open)
+        self._patience.until_there(self._first_states)
+        self._source.subscribe(self._topics, self._taken, self._given)
+
+    def look(self, now: float) -> None:
+        """Nothing to do: the group tells of new partitions."""
+
+    def others(self) -> Mapping[Key, PartitionState]:
+        """The states of partitions that other replicas read."""
+        return self._store.others(self._monitor.states)
+
+    def _first_states(self) -> None:
+        """Where nobody has begun, fix the beginning of all partitions, so that later ones are known to be new."""
+        now = self._clock()
+        for topic in self._topics:
+            if self._store.knows(topic):
+                continue
+            try:
+                keys = self._source.partitions(topic)
+            except Unavailable:
+                if topic == self._topics[0]:
+                    raise
+                continue
+            self._store.save({key: self._partitions.state_for(key, None, appeared=False, now=now) for key in keys})
+        self._store.catch_up()
+
+    def _taken(self, keys: list[Key]) -> Mapping[Key, int]:
+        self._patience.until_there(self._store.catch_up)
+        now = self._clock()
+        for key in keys:
+            state = self._patience.until_there(
+                lambda key=key: self._partitions.state_for(  # type: ignore[misc]
+                    key, self._store.get(key), appeared=self._store.knows(key[0]), now=now
+                )
+            )
+            if state is not None:
+                self._monitor.adopt(key, state, now)
+        log.info("reading %s", ", ".join(f"{topic}/{partition}" for topic, partition in sorted(keys)) or "nothing")
+        return {key: self._monitor.states[key].next_offset for key in keys if key in self._monitor.states}
+
+    def _given(self, keys: list[Key]) -> None:
+        given = {key: state for key in keys if (state := self._monitor.give_up(key))}
+        try:
+            self._store.save(given)
+        except Unavailable as error:
+            # Whoever goes on with them reads again what came since the last save, and counts the same.
+            log.warning("the states given away were not saved: %s", error)
+
+
+class Nowhere:
+    """Keeps no state."""
+
+    def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None) -> None:
+        """Forget it."""

@@ -1,0 +1,125 @@
+"""The process against a broker: the mock that librdkafka brings along, which speaks Kafka's protocol."""
+
+import json
+import time
+
+import pytest
+from data_monitor.__main__ import main
+from mock_broker import MockBroker
+from monitor_process import MonitorProcess, predictions
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reference")
+    (folder / "a.jsonl").write_text("\n".join(predictions(10_000, seed=7)))
+    assert main(["reference", "build", "--input", str(folder / "a.jsonl"), "--output", str(folder / "ref.json")]) == 0
+    return (folder / "ref.json").read_text()
+
+
+@pytest.fixture
+def broker():
+    mock = MockBroker()
+    mock.create("predictions", "events-dlq", "data-monitor-state")
+    return mock
+
+
+@pytest.fixture
+def monitor(tmp_path, reference, broker):
+    (tmp_path / "ref.json").write_text(reference)
+    started = []
+
+    def start(**sections):
+        process = MonitorProcess(tmp_path, broker.address, **sections)
+        process.start()
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+def dead_letters(*types):
+    return [json.dumps({"event_id": "e", "error_type": kind}) for kind in types]
+
+
+def test_from_the_topic_to_every_metric_and_on_after_a_restart(broker, monitor):
+    bad = ["{", "[]", '{"ts_ms": "now", "features": {}}', '{"features": {}}', '{"ts_ms": 1, "features": {}}']
+    broker.send("predictions", [*predictions(3000), *bad])
+    broker.send("events-dlq", [*dead_letters("malformed_json", "malformed_json", "new_one"), "{"])
+    process = monitor()
+    seen = process.wait_for("data_monitor_records_total", lambda value: value == 3009)
+    seen = process.wait_for("data_drift_score", lambda value: True) | seen
+    assert seen["data_monitor_events_total"] == 3000
+    assert seen["validation_errors_total|malformed_json"] == 2
+    assert seen["validation_errors_total|wrong_type"] == 1
+    assert seen["validation_errors_total|missing_time"] == 2
+    assert seen["validation_errors_total|time_out_of_range"] == 1
+    assert seen["dlq_messages_total|malformed_json"] == 2
+    assert seen["dlq_messages_total|schema_violation"] == 0
+    assert seen["dlq_messages_total|other"] == 2
+
+    seen = process.metrics()
+    assert seen["data_drift_window_ready"] == 1
+    assert seen["data_drift_window_events"] == 3000
+    assert seen["data_drift_score"] < 0.1
+    assert seen["data_drift_feature_score|price_log"] <= seen["data_drift_score"]
+    assert seen["prediction_drift_score"] < 0.1
+    assert seen["late_data_rate"] == 0
+    assert seen["ml_inference_latency|0.5"] == pytest.approx(0.05, rel=0.05)
+    assert seen["ml_inference_latency_seconds_count"] == 3000
+    assert seen["data_drift_last_evaluation_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
+    assert process.stop() == 0
+
+    broker.send("predictions", predictions(1000, seed=2, first_ms=1_790_000_060_000))
+    again = monitor()
+    seen = again.wait_for("data_drift_window_events", lambda value: value == 4000)
+    assert seen["data_monitor_records_total"] == 1000, "counters begin anew, so that no rate jumps"
+    partitions = again.state()["partitions"]
+    assert sum(one["counters"].get("records", 0) for one in partitions) == 4009
+
+
+def test_a_shift_a_late_burst_and_an_idle_partition(broker, monitor):
+    broker.send("predictions", predictions(1000))
+    process = monitor(window={"length": "20s"}, lateness={"idleAfter": "1s"})
+    process.wait_for("data_drift_window_events", lambda value: value == 1000)
+    # From now on only the first partition; 40 s later, so the window holds nothing else.
+    broker.send("predictions", predictions(2000, seed=3, shift=1, first_ms=1_790_000_060_000), partitions=1)
+    broker.send("predictions", predictions(20, seed=4, first_ms=1_790_000_080_000), partitions=1)
+    seen = process.wait_for("data_drift_score", lambda value: value > 0.3)
+    assert seen["data_drift_features_drifted"] == 1
+    assert seen["data_drift_feature_score|session_minutes"] < 0.1
+    assert seen["late_events_total"] == 20
+
+
+def test_nothing_is_published_below_the_minimum(broker, monitor):
+    broker.send("predictions", predictions(499))
+    process = monitor()
+    seen = process.wait_for("data_drift_window_events", lambda value: value == 499)
+    assert seen["data_drift_window_ready"] == 0
+    assert "data_drift_score" not in seen
+    assert seen["data_drift_last_evaluation_timestamp_seconds"] == 0
+
+
+def test_replicas_share_partitions_and_agree_on_one_exact_score(broker, monitor):
+    group = {"state": {"store": "topic"}, "kafka": {"properties": {"session.timeout.ms": 6000}}}
+    first, second = monitor(**group), monitor(**group)
+    broker.send("predictions", predictions(4000), partitions=4)
+    seen = [process.wait_for("data_drift_window_events", lambda value: value == 4000) for process in (first, second)]
+    assert seen[0]["data_drift_score"] == seen[1]["data_drift_score"]
+    # One dies without a word; the other takes its partitions and goes on from its states.
+    first.kill()
+    broker.send("predictions", predictions(1000, seed=2, first_ms=1_790_000_080_000), partitions=4)
+    last = second.wait_for("data_drift_window_events", lambda value: value == 5000)
+    assert last["late_data_rate"] == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"x" * 100])
+def test_a_damaged_snapshot_is_set_aside_and_counting_begins_anew(broker, monitor, tmp_path, damage):
+    (tmp_path / "snapshot").write_bytes(damage)
+    broker.send("predictions", predictions(600))
+    process = monitor()
+    process.wait_for("data_drift_window_events", lambda value: value == 600)
+    assert (tmp_path / "snapshot.damaged").read_bytes() == damage
+    assert "counting begins anew" in process.log.read_text()

@@ -1,0 +1,148 @@
+"""Panes and windows: merged by addition, lateness by partition, nothing that depends on how partitions interleave."""
+
+import numpy as np
+import pytest
+from data_monitor.core.bins import Numeric
+from data_monitor.core.judge import Judge, Rules
+from data_monitor.core.learn import Column, learn
+from data_monitor.core.monitor import Monitor, Times
+from data_monitor.core.panes import Events, PartitionState, Shape, merge
+from data_monitor.core.quantiles import SIZE, encode, quantile
+from data_monitor.core.reference import Reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+SHAPE = Shape(bins=3)
+START = 1_790_000_000_000
+
+
+def events(times, code=0, latency=1.0):
+    size = len(times)
+    return Events(np.asarray(times, np.int64), np.full((size, 1), code, np.intp), np.full(size, latency))
+
+
+def state_of(times, batches=1, keep=6):
+    state = PartitionState(0)
+    for batch in np.array_split(np.asarray(times, np.int64), batches):
+        state.add(events(batch), SHAPE, pane_ms=10_000, keep=keep, allowed_ms=5_000)
+    return state
+
+
+times = st.lists(st.integers(0, 200_000), min_size=1, max_size=60)
+
+
+@given(times, st.integers(1, 10))
+def test_batches_make_no_difference(moments, batches):
+    whole, parts = state_of(moments), state_of(moments, batches)
+    assert (whole.newest_ms, +whole.counters) == (parts.newest_ms, +parts.counters)
+    assert whole.panes.keys() == parts.panes.keys()
+    for number, pane in whole.panes.items():
+        assert pane.tolist() == parts.panes[number].tolist()
+
+
+@given(st.lists(times, min_size=2, max_size=4), st.randoms())
+def test_merging_is_commutative_and_associative(partitions, dice):
+    states = [state_of(moments) for moments in partitions]
+    total = merge(states, 0, 20, SHAPE)
+    shuffled = dice.sample(states, len(states))
+    assert merge(shuffled, 0, 20, SHAPE).tolist() == total.tolist()
+    split = merge(states[:1], 0, 20, SHAPE) + merge(states[1:], 0, 20, SHAPE)
+    assert split.tolist() == total.tolist()
+
+
+@given(times)
+def test_every_event_is_seen_once_late_or_not_and_counted_unless_expired(moments):
+    state = state_of(moments, keep=10**6)
+    window = merge([state], 0, 20, SHAPE)
+    assert SHAPE.seen(window) == len(moments) == SHAPE.counts(window).sum()
+    assert SHAPE.late(window) == state.counters["late"]
+    newest = np.maximum.accumulate(moments)
+    assert state.counters["late"] == sum(moment < top - 5000 for moment, top in zip(moments, newest, strict=True))
+
+
+def test_what_is_late_beyond_what_is_kept_is_expired_and_old_panes_go():
+    state = state_of([0, 100_000, 30_000, 50_001])
+    assert +state.counters == {"events": 4, "late": 2, "expired": 1}
+    assert sorted(state.panes) == [5, 10]
+
+
+@pytest.fixture(scope="module")
+def judge():
+    rows = np.random.default_rng(1).normal(size=10_000).tolist()
+    return Judge(learn([Column("x", rows)]), Rules(min_samples=10))
+
+
+def monitor_with(judge, **newest):
+    monitor = Monitor(judge, Times(window=60_000))
+    for name, (moment, count) in newest.items():
+        key = ("t", int(name[1:]))
+        monitor.adopt(key, PartitionState(0), now=0.0)
+        monitor.add(key, events([START + moment] * count), now=START / 1000)
+    return monitor
+
+
+def test_a_slow_partition_holds_the_window_back_within_bounds_and_an_idle_one_does_not(judge):
+    now = START / 1000
+    even = monitor_with(judge, p0=(100_000, 20), p1=(95_000, 20))
+    assert even.evaluate(now).samples == 20, "the pane of 100 s waits for the slower partition"
+    far = monitor_with(judge, p0=(200_000, 20), p1=(0, 20))
+    assert far.evaluate(now).window_end_ms == START + 150_000, "held back by a minute at most"
+    far.add(("t", 0), events([START + 200_001]), now + 61)
+    assert far.evaluate(now + 61).window_end_ms == START + 210_000
+    assert far.watermark_ms(now + 61) == START + 200_001 - 5_000
+
+
+def test_a_window_that_is_judged_already_is_not_judged_again(judge):
+    monitor = monitor_with(judge, p0=(0, 20))
+    assert monitor.evaluate(START / 1000).judged_at == START / 1000
+    assert monitor.evaluate(START / 1000 + 900).judged_at == START / 1000
+    resumed = Monitor(judge, Times(window=60_000))
+    for key, state in monitor.states.items():
+        resumed.adopt(key, state, START / 1000)
+    resumed.resume(monitor.evaluation, START / 1000)
+    assert resumed.evaluate(START / 1000 + 900).judged_at == START / 1000
+
+
+def test_too_few_samples_hold_the_last_score(judge):
+    monitor = monitor_with(judge, p0=(0, 20))
+    first = monitor.evaluate(START / 1000)
+    monitor.add(("t", 0), events([START + 300_000] * 9), START / 1000 + 300)
+    second = monitor.evaluate(START / 1000 + 300)
+    assert (first.ready, second.ready, second.samples) == (True, False, 9)
+    assert (second.judgement, second.judged_at) == (first.judgement, first.judged_at)
+
+
+def test_impossible_times_are_problems_and_do_not_move_the_watermark(judge):
+    monitor = monitor_with(judge, p0=(0, 20))
+    now = START / 1000
+    monitor.add(("t", 0), events([START // 1000, START * 1000, START + 3_600_000, START + 60_000]), now)
+    state = monitor.states["t", 0]
+    assert state.counters["invalid.time_out_of_range"] == 3
+    assert state.newest_ms == START + 60_000
+
+
+def test_counters_of_the_process_leave_out_what_was_adopted(judge):
+    monitor = monitor_with(judge, p0=(0, 20), p1=(0, 5))
+    state = monitor.give_up(("t", 1))
+    assert monitor.counted()["events"] == 25
+    other = Monitor(judge, Times(window=60_000))
+    other.adopt(("t", 1), state, 0.0)
+    other.add(("t", 1), events([START]), START / 1000)
+    assert other.counted()["events"] == 1
+    assert state.counters["events"] == 6
+
+
+@settings(max_examples=30)
+@given(st.lists(st.floats(0.002, 50_000), min_size=1, max_size=300), st.sampled_from([0.5, 0.95, 0.99]))
+def test_quantiles_are_within_a_hundredth(values, q):
+    counts = np.bincount(encode(np.asarray(values)), minlength=SIZE)
+    exact = np.quantile(values, q, method="inverted_cdf")
+    assert quantile(counts, q) == pytest.approx(exact, rel=0.0101)
+
+
+@pytest.mark.parametrize(("headline", "score"), [("max", 0.6), ("mean", 0.3), ("quantile", 0.6), ("weighted", 0.15)])
+def test_headlines(headline, score):
+    rules = Rules(headline=headline, quantile=1.0, weights={"b": 0.0, "c": 0.0, "d": 0.5, "a": 0.5})
+    features = tuple(Numeric(name, ()) for name in "abcd")
+    judge = Judge(Reference(features, np.ones(8, np.int64)), rules)
+    assert judge.headline({"a": 0.3, "b": 0.3, "c": 0.6, "d": 0.0}) == pytest.approx(score)
