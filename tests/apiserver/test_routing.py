@@ -1,0 +1,183 @@
+"""Who hears of an alert: the configuration that the real Prometheus Operator makes of the chart's objects, judged by
+amtool, and by a real Alertmanager for what inhibits what."""
+
+import gzip
+import os
+import subprocess
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import render
+import yaml
+from cluster import crds, tools
+from rules.conftest import RULES
+
+from apiserver.control_plane import ControlPlane, free_port
+
+NAMESPACE = "streaming"
+NOWHERE = "http://127.0.0.1:9"  # the port of "discard": nobody listens
+RECEIVERS = {severity: {"webhookConfigs": [{"url": NOWHERE}]} for severity in ("critical", "warning", "info")}
+KINDS = {"Alertmanager", "AlertmanagerConfig", "Secret"}
+LABELS = {"namespace": "jobs-a", "app": "ml-recommender", "consumergroup": "ml-recommender", "model": "recommender"}
+"""Of the alerts; the namespace is another one than the release's."""
+
+Amtool = Callable[..., str]
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {seconds:.0f} s")
+
+
+@contextmanager
+def running(folder: Path, *command: str | Path, **environment: str) -> Iterator[None]:
+    with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
+        process = subprocess.Popen([*map(str, command)], stdout=log, stderr=log, env={**os.environ, **environment})
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, Path]:
+    return tools.ensure(["kubectl", "prometheus-operator", "alertmanager", "amtool"])
+
+
+@pytest.fixture(scope="module")
+def config(plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Alertmanager's configuration file, as Prometheus Operator generates it from a release with all receivers."""
+    folder = tmp_path_factory.mktemp("routing")
+
+    def kubectl(*arguments: str | Path, stdin: str = "") -> str:
+        command = [programs["kubectl"], f"--kubeconfig={plane.kubeconfig}", *arguments]
+        return subprocess.run(command, input=stdin, check=True, capture_output=True, text=True).stdout
+
+    definitions = crds.generate("kube-prometheus-stack", tools.cache())
+    kubectl("create", "-f", definitions)
+    kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", definitions)
+    kubectl("create", "namespace", NAMESPACE)
+    values = folder / "values.yaml"
+    values.write_text(yaml.safe_dump({"alertmanager": {"routing": {"receivers": RECEIVERS}}}))
+    chart = render.template_arguments(render.prepare(folder), "streaming-monitoring", NAMESPACE)
+    rendered = [o for o in yaml.safe_load_all(render.helm([*chart, f"--values={values}"])) if o]
+    kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=yaml.safe_dump_all(o for o in rendered if o["kind"] in KINDS))
+
+    def generated() -> str:
+        secret = client.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/alertmanager-kps-generated")
+        return (
+            gzip.decompress(b64decode(secret.json()["data"]["alertmanager.yaml.gz"])).decode()
+            if secret.is_success
+            else ""
+        )
+
+    listen = f"--web.listen-address=127.0.0.1:{free_port()}"
+    operator = [programs["prometheus-operator"], f"--namespaces={NAMESPACE}", listen]
+    with plane.client() as client, running(folder, *operator, KUBECONFIG=str(plane.kubeconfig)):
+        text = wait_for("the generated configuration", generated)
+    path = folder / "alertmanager.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def amtool(programs: dict[str, Path], config: Path) -> Amtool:
+    def run(*arguments: str) -> str:
+        done = subprocess.run([programs["amtool"], *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
+
+
+def receivers(amtool: Amtool, config: Path, **labels: str) -> set[str]:
+    """Return who hears of an alert."""
+    matchers = [f"{name}={value}" for name, value in labels.items()]
+    found = amtool("config", "routes", "test", f"--config.file={config}", *matchers).strip().split(",")
+    return {name.removeprefix(f"{NAMESPACE}/streaming-monitoring-") for name in found} - {"null"}
+
+
+def test_amtool_accepts_it(amtool: Amtool, config: Path) -> None:
+    assert "SUCCESS" in amtool("check-config", str(config))
+
+
+@pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for _, rule in RULES if "alert" in rule])
+def test_an_alert_reaches_those_of_its_severity(amtool: Amtool, config: Path, rule: dict) -> None:
+    people = {
+        "critical": {"remediator/remediator", "critical/critical"},
+        "warning": {"warning/warning"},
+        "info": {"info/info"},
+    }
+    found = receivers(amtool, config, alertname=rule["alert"], **rule["labels"], **LABELS)
+    assert found == people[rule["labels"]["severity"]]
+
+
+def test_watchdog_reaches_the_remediator_and_nobody_else(amtool: Amtool, config: Path) -> None:
+    assert receivers(amtool, config, alertname="Watchdog", severity="none") == {"watchdog/remediator"}
+
+
+def test_alerts_of_others_reach_none_of_our_people(amtool: Amtool, config: Path) -> None:
+    # The remediator may have a policy for them.
+    found = receivers(amtool, config, alertname="KubeNodeNotReady", severity="critical", namespace="kube-system")
+    assert found == {"remediator/remediator"}
+    assert receivers(amtool, config, alertname="KubeJobFailed", severity="warning", namespace="default") == set()
+
+
+def test_a_lag_is_held_back_while_its_cause_fires(programs: dict[str, Path], config: Path, tmp_path: Path) -> None:
+    local = tmp_path / "alertmanager.yaml"
+    # Nothing is to be delivered from here.
+    service = "http://streaming-monitoring-remediator-receiver.streaming.svc:8080"
+    text = config.read_text()
+    assert service in text
+    local.write_text(text.replace(service, NOWHERE))
+    url = f"http://127.0.0.1:{free_port()}"
+    fired = [
+        # The cause is in the same namespace, in another one, in the same group, in another group.
+        {"alertname": "FlinkCheckpointFailures", "severity": "critical", "namespace": "a", "app": "x"},
+        {"alertname": "HighKafkaLag", "severity": "critical", "namespace": "a", "consumergroup": "g"},
+        {"alertname": "HighFlinkProcessingLatency", "severity": "warning", "namespace": "a", "app": "x"},
+        {"alertname": "MLModelPredictionDrift", "severity": "warning", "namespace": "a", "model": "m"},
+        {"alertname": "HighKafkaLag", "severity": "critical", "namespace": "b", "consumergroup": "g"},
+        {"alertname": "KafkaConsumerStalled", "severity": "critical", "namespace": "c", "consumergroup": "g"},
+        {"alertname": "HighKafkaLag", "severity": "critical", "namespace": "c", "consumergroup": "g"},
+        {"alertname": "HighKafkaLag", "severity": "critical", "namespace": "c", "consumergroup": "h"},
+    ]
+    command = [
+        programs["alertmanager"],
+        f"--config.file={local}",
+        f"--storage.path={tmp_path / 'data'}",
+        f"--web.listen-address={url.removeprefix('http://')}",
+        "--cluster.listen-address=",
+    ]
+    with running(tmp_path, *command), httpx.Client(base_url=url) as client:
+
+        def sent() -> bool:
+            try:
+                return client.post("/api/v2/alerts", json=[{"labels": labels} for labels in fired]).is_success
+            except httpx.TransportError:
+                return False
+
+        def states() -> dict[tuple[str, ...], str] | None:
+            alerts = client.get("/api/v2/alerts").json()
+            known = {tuple(alert["labels"][k] for k in sorted(alert["labels"])): alert for alert in alerts}
+            return known if len(known) == len(fired) else None
+
+        wait_for("Alertmanager", sent)
+        known = wait_for("all alerts", states)
+    held = {
+        (labels["alertname"], labels["namespace"], labels.get("consumergroup", ""))
+        for labels in fired
+        if known[tuple(labels[k] for k in sorted(labels))]["status"]["state"] == "suppressed"
+    }
+    assert held == {("HighKafkaLag", "a", "g"), ("HighFlinkProcessingLatency", "a", ""), ("HighKafkaLag", "c", "g")}
