@@ -65,6 +65,7 @@ def run(provider: str, scenario: Scenario, out: Path, steps: Steps) -> int:
     steps.say(f"alert times are shortened for the demo: see {' and '.join(str(v.relative_to(ROOT)) for v in values)}")
     pipeline = Pipeline(cluster, scenario.alert)
     with steps.step("pipeline healthy"):
+        pipeline.wait_running(steps.say)
         pipeline.set_rate(scenario.healthy_rate)
         pipeline.wait_healthy(steps.say)
 

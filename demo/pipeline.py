@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from demo.incident import Sample
+from demo.incident import LAG_LIMIT, Sample
 from demo.kube import Cluster, wait_for
 
 PIPELINE = "ml-recommender"
@@ -108,23 +108,20 @@ class Pipeline:
         audit: dict[str, Any] = json.loads(answer)
         return audit
 
-    def wait_healthy(self, progress: Callable[[str], None]) -> None:
-        """Wait until the job runs at 2 and is watched. Raises WaitError."""
+    def wait_running(self, progress: Callable[[str], None]) -> None:
+        """Wait until the job runs at 2. Raises WaitError."""
 
         def stable() -> bool:
             return bool(self._cluster.flink_deployment(PIPELINE)["status"]["lifecycleState"] == "STABLE")
 
-        steps: list[tuple[str, Callable[[], object], int]] = [
-            ("the job runs", stable, 420),
-            ("parallelism is 2 by JobManager REST", lambda: self.parallelism() == 2, 120),
-            ("Prometheus has the lag", lambda: self.lag() is not None, 120),
-            ("the lag is low", lambda: (self.lag() or 0) < 1000, 240),
-            ("no alert is active", lambda: self.alert() == "inactive", 120),
-        ]
-        for what, condition, seconds in steps:
-            began = time.monotonic()
-            wait_for(what, condition, seconds)
-            progress(f"{what} ({time.monotonic() - began:.0f} s)")
+        _wait("the job runs", stable, 600, progress)
+        _wait("parallelism is 2 by JobManager REST", lambda: self.parallelism() == 2, 120, progress)
+
+    def wait_healthy(self, progress: Callable[[str], None]) -> None:
+        """Wait until the job keeps up with its load and is watched. Raises WaitError."""
+        _wait("Prometheus has the lag", lambda: self.lag() is not None, 120, progress)
+        _wait("the lag is low", lambda: (self.lag() or 0) < LAG_LIMIT, 240, progress)
+        _wait("no alert is active", lambda: self.alert() == "inactive", 120, progress)
 
     def _latest_checkpoint(self, kind: str) -> int | None:
         found = self._job("/checkpoints")["latest"][kind]
@@ -133,6 +130,12 @@ class Pipeline:
     def _job(self, part: str = "") -> Any:
         job_id = self._cluster.flink_deployment(PIPELINE)["status"]["jobStatus"]["jobId"]
         return self._cluster.service(f"{PIPELINE}-rest", 8081, f"/jobs/{job_id}{part}")
+
+
+def _wait(what: str, condition: Callable[[], object], seconds: float, progress: Callable[[str], None]) -> None:
+    began = time.monotonic()
+    wait_for(what, condition, seconds)
+    progress(f"{what} ({time.monotonic() - began:.0f} s)")
 
 
 def _try(read: Callable[[], T]) -> T | None:
