@@ -36,12 +36,18 @@ class Reader:
                 for name, topic in metadata.topics.items()
                 if not name.startswith("__") and self.topics.search(name)
             }
+            replicas = {
+                (name, number): (len(partition.isrs), len(partition.replicas))
+                for name in partitions
+                for number, partition in metadata.topics[name].partitions.items()
+            }
             names = [(topic, number) for topic, count in partitions.items() for number in range(count)]
             # Committed offsets first: an end read before a commit would give a lag below zero.
             committed = dict(self._committed())
             return Snapshot(
                 brokers=len(metadata.brokers),
                 partitions=partitions,
+                replicas=replicas,
                 oldest=self._offsets(names, earliest=True),
                 newest=self._offsets(names, earliest=False),
                 committed=committed,

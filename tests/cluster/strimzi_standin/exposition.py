@@ -14,6 +14,8 @@ class Snapshot:
 
     brokers: int
     partitions: dict[str, int]
+    replicas: dict[Partition, tuple[int, int]]
+    """Replicas of a partition that are in sync, and all of them."""
     oldest: dict[Partition, int]
     newest: dict[Partition, int]
     committed: dict[str, dict[Partition, int]]
@@ -42,10 +44,15 @@ def families(seen: Snapshot) -> list[Family]:
     oldest = Family("kafka_topic_partition_oldest_offset", "Oldest Offset of a Broker at Topic/Partition")
     for (topic, number), offset in sorted(seen.oldest.items()):
         oldest.add(offset, topic=topic, partition=number)
+    in_sync = Family("kafka_topic_partition_in_sync_replica", "Number of In-Sync Replicas for this Topic/Partition")
+    under = Family("kafka_topic_partition_under_replicated_partition", "1 if Topic/Partition is under Replicated")
+    for (topic, number), (good, wanted) in sorted(seen.replicas.items()):
+        in_sync.add(good, topic=topic, partition=number)
+        under.add(int(good < wanted), topic=topic, partition=number)
     members = Family("kafka_consumergroup_members", "Amount of members in a consumer group")
     for group, count in sorted(seen.members.items()):
         members.add(count, consumergroup=group)
-    return [brokers, partitions, newest, oldest, members, *_groups(seen)]
+    return [brokers, partitions, newest, oldest, in_sync, under, members, *_groups(seen)]
 
 
 def _groups(seen: Snapshot) -> list[Family]:

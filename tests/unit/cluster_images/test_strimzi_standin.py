@@ -215,6 +215,7 @@ def test_lag_is_what_is_produced_and_not_committed() -> None:
     seen = exposition.Snapshot(
         brokers=1,
         partitions={"events": 2},
+        replicas={("events", 0): (1, 1), ("events", 1): (1, 3)},
         oldest={("events", 0): 0, ("events", 1): 5},
         newest={("events", 0): 100, ("events", 1): 50},
         # A committed offset past the end (the topic was made anew) is no lag below zero.
@@ -228,6 +229,8 @@ def test_lag_is_what_is_produced_and_not_committed() -> None:
     assert 'kafka_consumergroup_lag_sum{consumergroup="ml",topic="events"} 60' in lines
     assert 'kafka_consumergroup_current_offset_sum{consumergroup="ml",topic="events"} 100' in lines
     assert 'kafka_topic_partitions{topic="events"} 2' in lines
+    assert 'kafka_topic_partition_under_replicated_partition{topic="events",partition="0"} 0' in lines
+    assert 'kafka_topic_partition_under_replicated_partition{topic="events",partition="1"} 1' in lines
     assert "gone" not in text
 
 
