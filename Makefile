@@ -67,6 +67,10 @@ generate: .venv/.installed ## Write the generated files: CRDs, dashboards, the c
 golden: setup ## Write what the chart renders to tests/chart/golden, and show what changed
 	$(BIN)/python scripts/golden.py
 
+.PHONY: pictures
+pictures: .venv/.installed ## Draw the README's pictures from the Prometheus of a cluster that a demo has left
+	$(BIN)/python scripts/pictures.py
+
 .PHONY: render
 render: setup ## Write the rendered chart to OUT, with VALUES=FILE if given
 	$(BIN)/python scripts/render.py --out $(OUT) $(if $(VALUES),--values $(VALUES))

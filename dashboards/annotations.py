@@ -33,7 +33,7 @@ def firing() -> Annotation:
 
 def remediations() -> Annotation:
     """Mark the moments at which remediations entered a phase."""
-    text = "{{alert}} on {{target_namespace}}/{{target}}: {{reason}} ({{remediation}})"
+    text = "{{alert}} on {{target_namespace}}/{{target}} ({{remediation}}) {{reason}}"
     # While it is verified the reason changes with every step, and would be a mark each time.
     entered = f'label_replace({records()}, "reason", "", "phase", "Verifying")'
     # Grafana takes a value as time in milliseconds.

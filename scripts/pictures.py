@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""Draw panels of the dashboards from the Prometheus of a cluster that a demo has left: the README's pictures.
+
+By default the last remediation is shown, from five minutes before its first sign to five minutes after its end.
+"""
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+from cluster.__main__ import KUBECONFIG
+
+from dashboards import draw, queries
+from dashboards.prometheus import Prometheus
+from demo.install import NAMESPACE
+from demo.kube import ROOT, Cluster
+
+PICTURES = {
+    "streaming-pipeline": (
+        "Backlog by consumer group",
+        "Produced and taken in",
+        "Event time lag",
+        "Backpressure by task",
+        "Parallelism by task",
+        "TaskManagers and slots",
+        "Checkpoints",
+        "CPU of Flink",
+        "Dead letters by topic",
+    ),
+    "remediations": ("Backlog by consumer group", "Phases entered", "Alerts received"),
+    "data-drift": ("Score by feature", "Prediction drift", "Events in the window"),
+}
+AROUND = 300
+HOURS = 6
+"""How far back a remediation is looked for."""
+
+
+def incident(prometheus: Prometheus, now: float) -> draw.Span | None:
+    """The time of the last remediation, with some before and after; None if there was none."""
+    records = prometheus.range("remediator_remediation_phase_timestamp_seconds", now - HOURS * 3600, now, 15)
+    if not records:
+        return None
+    last = max(records, key=lambda record: record.points[-1][1]).labels["remediation"]
+    times = [value for record in records if record.labels["remediation"] == last for _, value in record.points]
+    return draw.Span(min(times) - AROUND, min(max(times) + AROUND, now))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/images", help="folder of the pictures (docs/images)")
+    parser.add_argument("--prometheus", metavar="URL", help="ask this Prometheus instead of the cluster's")
+    parser.add_argument("--minutes", type=float, help="show this long until now instead of the last remediation")
+    arguments = parser.parse_args()
+    if not arguments.prometheus and not KUBECONFIG.exists():
+        print("No cluster runs here: make demo first, or name a --prometheus.", file=sys.stderr)
+        return 1
+    url = arguments.prometheus
+    prometheus = Prometheus.at(url) if url else Prometheus.of(Cluster(KUBECONFIG, NAMESPACE))
+    try:
+        return pictures(prometheus, arguments.out, arguments.minutes)
+    except httpx.HTTPError as error:
+        print(f"Prometheus does not answer: {error}", file=sys.stderr)
+        return 1
+
+
+def pictures(prometheus: Prometheus, out: Path, minutes: float | None) -> int:
+    """Draw what there is data for; returns the exit code."""
+    now = time.time()
+    span = draw.Span(now - minutes * 60, now) if minutes else incident(prometheus, now)
+    if span is None:
+        print(f"No remediation within {HOURS} hours; --minutes N shows the time until now.", file=sys.stderr)
+        return 1
+    out.mkdir(parents=True, exist_ok=True)
+    began = datetime.fromtimestamp(span.start, UTC)
+    for name, titles in PICTURES.items():
+        board = queries.boards()[f"{name}.json"]
+        shown = draw.look(prometheus, board, titles, span)
+        if all(panel.empty for panel in shown):
+            print(f"skipped: {name}, no panel has data")
+            continue
+        source = (
+            f"Drawn by scripts/pictures.py from the Prometheus data of a run that is shown from {began:%Y-%m-%d %H:%M} "
+            "UTC in minutes; not a screenshot of Grafana."
+        )
+        marks = draw.happened(prometheus, board, span)
+        path = out / f"{name}.svg"
+        path.write_text(draw.draw(shown, marks, span, board["title"], source))
+        print(f"written: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Every query of every dashboard, asked of a Prometheus that has watched the scenarios: each has had something to show.
+
+Right after ``make demo``, on the cluster that it leaves: PLAYED=1 .venv/bin/pytest tests/e2e/test_dashboards.py
+"""
+
+import math
+import os
+import re
+import time
+
+import pytest
+from cluster.__main__ import KUBECONFIG
+
+from dashboards import queries
+from dashboards.prometheus import Prometheus
+from demo.install import NAMESPACE
+from demo.kube import Cluster
+
+HOURS = 2
+EXPRESSIONS = [found for board in queries.boards().values() for found in queries.expressions(board)]
+OF_THE_DATA_MONITOR = re.compile("(data|prediction)_(drift|monitor)|late_data|ml_inference|dlq_|validation_")
+# Panels that are empty while all is well.
+QUIET = {
+    "Remediations / Refusals and waits by reason A": "nothing was refused and nothing had to wait",
+    "Data drift / Score by segment A": "the example tells no segments apart",
+}
+
+
+@pytest.fixture(scope="module")
+def prometheus(request: pytest.FixtureRequest) -> Prometheus:
+    """The Prometheus of the cluster; the scenarios are played first, unless PLAYED says that they were."""
+    if "PLAYED" in os.environ:
+        return Prometheus.of(Cluster(KUBECONFIG, NAMESPACE))
+    return Prometheus.of(request.getfixturevalue("cluster"))
+
+
+@pytest.mark.parametrize(("where", "expr"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
+def test_it_has_shown_something(prometheus: Prometheus, where: str, expr: str) -> None:
+    values = {**queries.DEFAULTS, "__range": f"{HOURS}h"}
+    now = time.time()
+    series = prometheus.range(queries.fill_in(expr, values), now - HOURS * 3600, now, 15)
+    if any(not math.isnan(value) for line in series for _, value in line.points):
+        return
+    if OF_THE_DATA_MONITOR.search(expr) and not prometheus.now('up{job="data-monitor"}', now):
+        pytest.skip("no data monitor is installed")
+    if where in QUIET:
+        pytest.skip(QUIET[where])
+    pytest.fail(f"no data for {expr}")
