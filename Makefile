@@ -23,7 +23,7 @@ demo: tools ## From nothing to an alert that heals a real Flink job (CLUSTER=exi
 	$(BIN)/python -m demo $(if $(CLUSTER),--cluster=$(CLUSTER)) $(if $(SCENARIO),--scenario=$(SCENARIO))
 
 .PHONY: test
-test: setup lint ## Set up and run every test this machine can run
+test: setup lint coverage ## Set up and run every test this machine can run
 	$(BIN)/pytest $(TESTS)
 
 .PHONY: lint
@@ -33,6 +33,10 @@ lint: .venv/.installed ## Format, types and architecture
 	$(BIN)/mypy operator/remediator/src
 	$(BIN)/mypy operator/data_monitor/src
 	$(BIN)/lint-imports --no-logo
+
+.PHONY: coverage
+coverage: .venv/.installed ## The remediator's decisions: at least 95 % of their branches are tested
+	$(BIN)/pytest tests/unit/remediator --cov=remediator.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 
 .PHONY: setup
 setup: .venv/.report-installed tools ## Make .venv (packages) and .tools/bin (helm, kubectl, promtool, amtool, kubeconform)

@@ -185,6 +185,17 @@ def test_who_is_asked_learns_what_follows_and_what_was_misspelt() -> None:
     assert "kubectl annotate flinkremediation high-kafka-lag-1" in decision.message
 
 
+def test_a_policy_without_a_storm_gate_acts_in_a_storm() -> None:
+    assert isinstance(decide(snapshot(siblings=_storm(), policy=policy(guards={"storm": None}))), Act)
+
+
+def test_a_generation_that_nobody_wrote_down_is_not_caught_up() -> None:
+    resource = flink_resource()
+    del resource["status"]["observedGeneration"]
+    resource["status"]["reconciliationStatus"]["lastReconciledSpec"] = "no JSON"
+    assert isinstance(decide(snapshot(target=parse(resource))), Wait)
+
+
 def test_cooldown_waits_until_it_is_over() -> None:
     decision = decide(snapshot(siblings=_spent(1, timedelta(minutes=10))))
     assert isinstance(decision, Wait)

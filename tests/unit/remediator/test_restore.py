@@ -14,7 +14,7 @@ from remediator.core.decision import Act
 from remediator.core.flinkdeployment import parse
 from remediator.core.record import describe
 from remediator.core.snapshot import Checkpoint, Progress
-from remediator.core.verification import Broken, Ineffective, Observation, Overridden, Verified, judge
+from remediator.core.verification import Broken, Ineffective, NotYet, Observation, Overridden, Verified, judge
 from worlds import NOW, RESTORE, apply_json_patch, flink_resource, job, policy, snapshot, taken_up
 
 ASKS = "HA metadata is not available to restore from last state. Manual restore required."
@@ -99,6 +99,18 @@ def test_a_job_that_started_empty_is_not_called_restored() -> None:
     assert verdict.reason is Reason.STARTED_WITHOUT_STATE
 
 
+def test_a_job_that_started_from_an_older_checkpoint_is_not_called_restored() -> None:
+    older = job(completed=Checkpoint(8, NOW + timedelta(seconds=50)), restored=Checkpoint(6, NOW))
+    verdict = judge(policy(verify={}), PLAN, PATCHED, seen(job=older))
+    assert isinstance(verdict, Broken)
+    assert verdict.reason is Reason.STARTED_FROM_OLDER_STATE
+
+
+def test_a_job_without_checkpoints_has_no_state_to_miss() -> None:
+    stateless = job(completed=None, checkpointing=False)
+    assert isinstance(judge(policy(verify={}), PLAN, PATCHED, seen(job=stateless)), Verified)
+
+
 def test_another_restart_meanwhile_is_noticed_with_its_author() -> None:
     other = apply_json_patch(flink_resource(), PLAN.patch)
     other["spec"]["restartNonce"] = 9
@@ -115,9 +127,22 @@ def test_another_restart_meanwhile_is_noticed_with_its_author() -> None:
 def test_a_manual_restore_is_not_waited_for() -> None:
     stuck = apply_json_patch(flink_resource(), PLAN.patch)
     stuck["status"] |= {"error": json.dumps({"message": ASKS})}
-    verdict = judge(policy(verify={}), PLAN, PATCHED, seen(target=parse(stuck)))
-    assert isinstance(verdict, Ineffective)
-    assert verdict.reason is Reason.MANUAL_RESTORE_REQUIRED
+    for world in (stuck, taken_up(stuck)):  # Flink's operator may leave the generation behind
+        verdict = judge(policy(verify={}), PLAN, PATCHED, seen(target=parse(world)))
+        assert isinstance(verdict, Ineffective)
+        assert verdict.reason is Reason.MANUAL_RESTORE_REQUIRED
+
+
+def test_the_error_that_led_to_the_last_resort_may_still_be_there() -> None:
+    last = plan(asking(), policy=policy(actions=LAST_RESORT))
+    patched = apply_json_patch(asking(), last.patch)
+    verdict = judge(policy(verify={}), last, PATCHED, seen(target=parse(patched)))
+    assert isinstance(verdict, NotYet)
+    assert verdict.reason is Reason.WAITING_FOR_OPERATOR
+    again = judge(policy(verify={}), last, PATCHED, seen(target=parse(taken_up(patched))))
+    assert isinstance(again, Ineffective)
+    restarted = parse(taken_up(patched, lifecycleState="STABLE", error=""))
+    assert isinstance(judge(policy(verify={}), last, PATCHED, seen(target=restarted)), Verified)
 
 
 def test_the_target_of_a_restore_may_be_failed() -> None:

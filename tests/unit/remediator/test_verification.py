@@ -8,7 +8,7 @@ import pytest
 from remediator.api.policy import Action, Scale
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan, Times
-from remediator.core.flinkdeployment import FlinkDeployment, parse
+from remediator.core.flinkdeployment import OVERRIDES_KEY, FlinkDeployment, parse
 from remediator.core.scale import plan_scale
 from remediator.core.snapshot import Checkpoint
 from remediator.core.verification import Ineffective, NotYet, Observation, Overridden, Verified, judge, measure
@@ -93,10 +93,83 @@ def test_a_rollback_by_the_flink_operator_is_ineffective_at_once() -> None:
     assert verdict.reason is Reason.ROLLED_BACK
 
 
-def test_somebody_who_takes_the_change_back_is_noticed() -> None:
-    verdict = judge(policy(), PLAN, PATCHED, seen(target=parse(flink_resource())))
+@pytest.mark.parametrize(
+    "where", [{"lifecycleState": "ROLLED_BACK"}, {"reconciliationStatus": {"state": "ROLLED_BACK"}}]
+)
+def test_a_rollback_is_seen_even_after_the_job_ran_as_planned(where: dict[str, Any]) -> None:
+    """Flink's operator takes it back in memory: the spec still says 4."""
+    running = judge(policy(), PLAN, PATCHED, seen()).times
+    verdict = judge(policy(), PLAN, running, seen(timedelta(minutes=2), target=patched_target(**where)))
+    assert isinstance(verdict, Ineffective)
+    assert verdict.reason is Reason.ROLLED_BACK
+
+
+@pytest.mark.parametrize(
+    ("managers", "named"),
+    [
+        ([("argocd-controller", 30)], "Argo CD (argocd-controller)"),
+        ([("kustomize-controller", 30)], "Flux (kustomize-controller)"),
+        ([("helm-controller", 30)], "Flux (helm-controller)"),
+        ([("kubectl-edit", 30), ("flink-operator", 10)], "kubectl-edit"),
+        ([("kubectl-patch", 30), ("streaming-monitoring-remediator", 40)], "kubectl-patch"),
+        ([("helm", 0)], "helm"),
+        ([("kubectl-client-side-apply", -60)], "Somebody"),
+        ([("argocd-controller", -60)], "Argo CD"),
+        ([("", 30)], "Somebody"),
+        ([], "Somebody"),
+    ],
+)
+def test_who_takes_the_change_back_is_named(managers: list[tuple[str, int]], named: str) -> None:
+    """By seconds after the patch; who only removes a field leaves no trace but being known to keep the resource."""
+    resource = flink_resource()
+    resource["metadata"]["managedFields"] = [
+        {
+            "manager": name,
+            "operation": "Update",
+            "time": (NOW + timedelta(seconds=after)).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        for name, after in managers
+    ] + [{"manager": "flink-operator", "subresource": "status", "time": "2026-03-01T03:59:00Z"}]
+    patched = PATCHED.model_copy(update={"patched": NOW + timedelta(milliseconds=700)})
+    verdict = judge(policy(), PLAN, patched, seen(target=parse(resource)))
     assert isinstance(verdict, Overridden)
     assert verdict.reason is Reason.CHANGED_BY_OTHERS
+    assert verdict.message.startswith(f"{named} has taken the change back")
+
+
+def test_one_vertex_put_back_is_noticed_too() -> None:
+    resource = apply_json_patch(flink_resource(), PLAN.patch)
+    resource["spec"]["flinkConfiguration"][OVERRIDES_KEY] = "aa:4,bb:2"
+    assert isinstance(judge(policy(), PLAN, PATCHED, seen(target=parse(resource))), Overridden)
+
+
+def test_a_job_that_fails_again_while_the_query_holds_is_no_success() -> None:
+    first = judge(policy(), PLAN, PATCHED, seen())
+    failing = job(4, state="RESTARTING")
+    again = judge(policy(), PLAN, first.times, seen(timedelta(minutes=2), job=failing))
+    assert isinstance(again, NotYet)
+    assert again.reason is Reason.WAITING_FOR_JOB
+    assert again.times.holding_since is None
+    late = judge(policy(), PLAN, again.times, seen(timedelta(minutes=12), job=failing))
+    assert isinstance(late, Ineffective)
+
+
+def test_a_silent_job_manager_proves_nothing_and_breaks_no_count() -> None:
+    first = judge(policy(), PLAN, PATCHED, seen())
+    silent = judge(policy(), PLAN, first.times, seen(timedelta(minutes=2), job=None))
+    assert isinstance(silent, NotYet)
+    assert silent.times.holding_since == first.times.holding_since
+
+
+def test_what_flinks_operator_says_is_passed_on() -> None:
+    stuck = patched_target(observedGeneration=3, error="Invalid parallelism")
+    verdict = judge(policy(), PLAN, PATCHED, seen(target=stuck))
+    assert "Invalid parallelism" in verdict.message
+
+
+def test_what_was_never_patched_is_not_judged() -> None:
+    with pytest.raises(ValueError, match="not patched"):
+        judge(policy(), PLAN, Times(planned=NOW), seen())
 
 
 def test_a_deleted_target_ends_it() -> None:
