@@ -60,6 +60,10 @@ LOCKS := operator/remediator/requirements.txt operator/data_monitor/requirements
 	$(BIN)/pip check
 	touch $@
 
+.PHONY: mutate
+mutate: setup ## Change each rule, one thing at a time, and count what the rules' tests notice (FILES="rules/ml.yaml ...")
+	nice $(BIN)/python tests/rules/mutate.py $(FILES)
+
 .PHONY: generate
 generate: .venv/.installed ## Write the generated files: CRDs, dashboards, the chart's copies of rules and dashboards, its README
 	$(BIN)/remediator crds > charts/streaming-monitoring/crds/remediation.yaml
