@@ -97,7 +97,7 @@ def _features() -> list[Panel]:
         listing(
             "Furthest off now",
             "The ten features with the highest score.",
-            Query(f"topk(10, {_SCORE})", ""),
+            f"topk(10, {_SCORE})",
             {"feature": "Feature", "model": "Model", "Value": "Score"},
             span=8,
             empty="No scores.",

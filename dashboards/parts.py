@@ -11,12 +11,10 @@ from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models.common import (
     BigValueColorMode,
     BigValueGraphMode,
-    GraphDrawStyle,
     GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
     SortOrder,
-    StackingMode,
     TooltipDisplayMode,
     VisibilityMode,
 )
@@ -75,7 +73,6 @@ def graph(
     limit: float | None = None,
     span: int = 8,
     top: float | None = None,
-    bars: bool = False,
     bottom: float | None = 0,
 ) -> timeseries.Panel:
     """Draw series over time. An alert brings a line at its threshold and a link to its runbook; an alert that judges
@@ -94,9 +91,6 @@ def graph(
         panel = panel.min(bottom)
     if top is not None:
         panel = panel.max(top)
-    if bars:
-        panel = panel.draw_style(GraphDrawStyle.BARS).fill_opacity(70)
-        panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     line = alerts.limit(alert) if alert else limit
     if line is not None:
         panel = panel.thresholds(Steps(((None, "transparent"), (line, "red"))).build())
@@ -130,7 +124,7 @@ def number(
 def listing(
     title: str,
     about: str,
-    query: Query,
+    expr: str,
     columns: dict[str, str],
     *,
     span: int = 24,
@@ -139,11 +133,11 @@ def listing(
     latest_first: str = "",
     overrides: Sequence[tuple[str, dict[str, Any]]] = (),
 ) -> table.Panel:
-    """List the series of a query; columns are the labels that are shown, in order, with their headings. With the
+    """List the series of an expression; columns are the labels that are shown, in order, with their headings. With the
     heading of a time, its latest comes first."""
     panel = table.Panel().title(title).description(about).datasource(DATASOURCE).span(span).height(height)
     panel = panel.unit("none").no_value(empty).filterable(True)
-    target = Dataquery().expr(query.expr).instant().format(PromQueryFormat.TABLE).datasource(DATASOURCE).ref_id("A")
+    target = Dataquery().expr(expr).instant().format(PromQueryFormat.TABLE).datasource(DATASOURCE).ref_id("A")
     fields = models.DataTransformerConfig(id_val="filterFieldsByName", options={"include": {"names": list(columns)}})
     order = models.DataTransformerConfig(
         id_val="organize",

@@ -111,7 +111,7 @@ def _now() -> list[Panel]:
         listing(
             "Alerts",
             "Alerts of this project that fire or are about to. A click on the name opens the runbook.",
-            Query(f'ALERTS{{category!="", {NAMESPACE}}}', "alert"),
+            f'ALERTS{{category!="", {NAMESPACE}}}',
             {
                 "alertname": "Alert",
                 "alertstate": "State",

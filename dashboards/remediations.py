@@ -108,7 +108,7 @@ def _done() -> list[Panel]:
             "Records",
             "Every FlinkRemediation that is still kept, the latest first. For the plan, the patch and the timeline: "
             "kubectl describe frem NAME",
-            Query(f"{records()} * 1000", ""),
+            f"{records()} * 1000",
             {
                 "Value": "In this phase since",
                 "alert": "Alert",

@@ -74,6 +74,7 @@ def pictures(prometheus: Prometheus, out: Path, minutes: float | None) -> int:
         print(f"No remediation within {HOURS} hours; --minutes N shows the time until now.", file=sys.stderr)
         return 1
     out.mkdir(parents=True, exist_ok=True)
+    written = 0
     began = datetime.fromtimestamp(span.start, UTC)
     for name, titles in PICTURES.items():
         board = queries.boards()[f"{name}.json"]
@@ -89,7 +90,8 @@ def pictures(prometheus: Prometheus, out: Path, minutes: float | None) -> int:
         path = out / f"{name}.svg"
         path.write_text(draw.draw(shown, marks, span, board["title"], source))
         print(f"written: {path}")
-    return 0
+        written += 1
+    return 0 if written else 1
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import math
 from typing import Any
 from xml.etree import ElementTree
 
+import pictures
 import pytest
 
 from dashboards import draw, queries, units
@@ -79,6 +80,20 @@ def test_the_queries_are_those_of_the_panel_for_everything() -> None:
     assert len(answers.asked) == 2
     assert all("$" not in query["query"] for query in answers.asked)
     assert {(query["start"], query["end"], query["step"]) for query in answers.asked} == {("1000.000", "1600.000", "5")}
+
+
+def test_the_last_remediation_is_shown_with_some_before_and_after() -> None:
+    def ask(_: str, query: dict[str, str]) -> Any:
+        assert query["query"] == "remediator_remediation_phase_timestamp_seconds"
+        records = [
+            {"metric": {"remediation": "a", "phase": "Succeeded"}, "values": [[9000, "5000"]]},
+            {"metric": {"remediation": "b", "phase": "Verifying"}, "values": [[9000, "8000"]]},
+            {"metric": {"remediation": "b", "phase": "Succeeded"}, "values": [[9000, "8100"]]},
+        ]
+        return {"data": {"result": records}}
+
+    assert pictures.incident(Prometheus(ask), 9000) == draw.Span(7700, 8400)
+    assert pictures.incident(Prometheus(ask), 8200) == draw.Span(7700, 8200)
 
 
 @pytest.mark.parametrize(
