@@ -23,8 +23,9 @@ class Source:
 
     name: str
     job: str
+    """A regular expression; empty for what Prometheus makes itself."""
     labels: Labels
-    """Of each of its series, because of the job."""
+    """That its series may have because of the job, besides their own."""
     not_in: Labels
     """Cluster providers where it does not run."""
 
@@ -68,7 +69,8 @@ def catalogue() -> dict[str, Metric]:
 def _rows(text: str) -> Iterator[list[str]]:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     for line in lines[2:]:
-        yield [cell.strip() for cell in line.strip().strip("|").split("|")]
+        cells = re.split(r"(?<!\\)\|", line.strip().strip("|"))
+        yield [cell.strip().replace("\\|", "|") for cell in cells]
 
 
 def _names(cell: str) -> Labels:

@@ -2,36 +2,30 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
+from data_monitor.adapters.exporter import Exporter, Published
 from metrics_catalogue import catalogue, metrics, mistakes
 from prometheus_client.metrics import MetricWrapperBase
 from remediator.telemetry import metrics as remediator_metrics
 from rules.conftest import ROOT, RULES
 
+from dashboards import queries
+
 SUFFIXES = {"counter": "_total", "histogram": "_bucket"}
-DASHBOARDS = sorted((ROOT / "dashboards").glob("*.json"))
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 
-def queries_of_dashboard(part: Any) -> Iterator[str]:
+def queries_of_dashboard(board: queries.Board) -> set[str]:
     """Return what panels, annotations and variables of a dashboard ask."""
-    if isinstance(part, list):
-        for item in part:
-            yield from queries_of_dashboard(item)
-    elif isinstance(part, dict):
-        for key, value in part.items():
-            # A variable asks for the values of a label of an expression.
-            asked = re.fullmatch(r"label_values\((.+), *\w+\)", value) if isinstance(value, str) else None
-            if key == "expr" and isinstance(value, str):
-                yield value
-            elif key == "query" and asked:
-                yield asked.group(1)
-            else:
-                yield from queries_of_dashboard(value)
+    asked = {expr for _, expr in queries.expressions(board)}
+    for variable in board["templating"]["list"]:
+        # A variable asks for the values of a label of an expression.
+        if values := re.search(r"label_values\((.+), *\w+\)", json.dumps(variable.get("query", ""))):
+            asked.add(json.loads(f'"{values.group(1)}"'))
+    return asked
 
 
 def queries_of_page(text: str) -> list[str]:
@@ -54,11 +48,9 @@ def test_rules(rule: dict) -> None:
     assert mistakes(rule["expr"]) == []
 
 
-@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_dashboards(path: Path) -> None:
-    queries = sorted(set(queries_of_dashboard(json.loads(path.read_text()))))
-    assert queries
-    assert {query: found for query in queries if (found := mistakes(query))} == {}
+@pytest.mark.parametrize("board", queries.boards().values(), ids=queries.boards())
+def test_dashboards(board: queries.Board) -> None:
+    assert {query: found for query in queries_of_dashboard(board) if (found := mistakes(query))} == {}
 
 
 @pytest.mark.parametrize("path", [page for page in PAGES if queries_of_page(page.read_text())], ids=lambda p: p.stem)
@@ -72,6 +64,20 @@ def test_every_metric_of_the_remediator_is_in_the_catalogue() -> None:
     (records,) = remediator_metrics.RECORDS.collect()
     exported.add((records.name, records.type, frozenset(remediator_metrics.Records._LABELS)))
     assert exported == documented("Remediator")
+
+
+def test_every_metric_of_the_data_monitor_is_in_the_catalogue() -> None:
+    judgement = SimpleNamespace(
+        score=0, features={"f": 0}, stability={"f": 0}, missing={"f": 0}, drifted=[], prediction=0, segments={"s": 0}
+    )
+    traffic = SimpleNamespace(late_percent=0, latency_ms={0.95: 0})
+    evaluation = SimpleNamespace(
+        judged_at=0, ready=True, samples=0, window_end_ms=0, traffic=traffic, judgement=judgement
+    )
+    exporter = Exporter("m", "digest", {"f": 0.2}, ["malformed_json"])
+    exporter.published = Published(evaluation=evaluation)  # type: ignore[arg-type]
+    exported = {(f.name + SUFFIXES.get(f.type, ""), f.type, frozenset(f._labelnames)) for f in exporter.collect()}
+    assert exported == documented("Data monitor")
 
 
 @pytest.mark.parametrize(
