@@ -2,11 +2,14 @@
 
 import base64
 
+import metrics_catalogue
 import pytest
 import render
 from chart.conftest import Object, Render
 from remediator.__main__ import parser
-from remediator.api.policy import PolicySpec
+from remediator.api.policy import ActionType, PolicySpec
+from remediator.api.remediation import TargetReference
+from remediator.core.template import render as fill
 
 NAME = "streaming-monitoring-remediator"
 ROLES = ("receiver", "controller")
@@ -168,10 +171,40 @@ def policy(rendered: Render, values: Object | None = None) -> Object:
     return rendered(values=values).one("FlinkRemediationPolicy", "high-kafka-lag")["spec"]
 
 
-def test_default_policy_is_valid(rendered: Render) -> None:
-    spec = PolicySpec.model_validate(policy(rendered))
-    assert spec.actions[0].scale.max == 4
-    assert spec.target.consumer_group_label == "consumergroup"
+# What each alert about one job is answered with, and whether only a person's word or a failed job lets it.
+ANSWERS = {
+    "high-kafka-lag": ("HighKafkaLag", ActionType.SCALE, False, False),
+    "flink-checkpoint-failures": ("FlinkCheckpointFailures", ActionType.RESTORE, False, False),
+    "flink-job-restart-loop": ("FlinkJobRestartLoop", ActionType.RESTORE, False, True),
+    "flink-task-manager-down": ("FlinkTaskManagerDown", ActionType.RESTORE, False, True),
+    "kafka-consumer-stalled": ("KafkaConsumerStalled", ActionType.RESTORE, True, False),
+}
+
+
+def test_the_default_policies_answer_every_critical_alert_about_a_job(rendered: Render) -> None:
+    assert set(rendered().of("FlinkRemediationPolicy")) == set(ANSWERS)
+    rules = [r for o in rendered().of("PrometheusRule").values() for g in o["spec"]["groups"] for r in g["rules"]]
+    critical = {r["alert"]: r for r in rules if r.get("labels", {}).get("severity") == "critical"}
+    assert {alert for alert, *_ in ANSWERS.values()} == {
+        name for name, rule in critical.items() if rule["labels"]["category"] in ("kafka", "flink")
+    }
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_a_default_policy_is_valid_and_its_query_finds_the_alerts_job(rendered: Render, name: str) -> None:
+    spec = PolicySpec.model_validate(rendered().one("FlinkRemediationPolicy", name)["spec"])
+    alert, action, asks, only_failed = ANSWERS[name]
+    assert [m.value for m in spec.match] == [alert, "critical"]
+    assert [a.type for a in spec.actions] == [action]
+    assert spec.guards.approval.required is asks
+    restore = spec.actions[0].restore
+    assert (restore is not None and restore.only_if_failed) is only_failed
+    assert spec.actions[0].scale is None or spec.actions[0].scale.max == 4
+    assert spec.verify.query is not None
+    found_by = {"namespace": "streaming", spec.target.name_label or spec.target.consumer_group_label: "ml-recommender"}
+    query = fill(spec.verify.query, found_by, TargetReference(namespace="streaming", name="ml-recommender"))
+    assert metrics_catalogue.mistakes(query) == []
+    assert query.count('"ml-recommender"') == query.count('namespace="streaming"') >= 1
 
 
 def test_success_follows_the_alerts_threshold(rendered: Render) -> None:
@@ -188,6 +221,8 @@ def test_success_follows_the_alerts_threshold(rendered: Render) -> None:
 
 def test_lag_is_about_jobs_in_the_one_other_namespace(rendered: Render) -> None:
     """The alert carries the namespace of Kafka."""
+    stalled = rendered(values={"targetNamespaces": ["jobs"]}).one("FlinkRemediationPolicy", "kafka-consumer-stalled")
+    assert stalled["spec"]["target"]["namespace"] == "jobs"
     assert "namespace" not in policy(rendered)["target"]
     assert policy(rendered, {"targetNamespaces": ["jobs"]})["target"]["namespace"] == "jobs"
     PolicySpec.model_validate(policy(rendered, {"targetNamespaces": ["jobs"]}))
@@ -198,7 +233,7 @@ def test_policies_can_be_added_and_switched_off(rendered: Render) -> None:
     values = {
         "remediator": {
             "policies": {
-                "high-kafka-lag": {"enabled": False},
+                **{name: {"enabled": False} for name in ANSWERS},
                 "mine": {"enabled": True, "spec": {"mode": "Observe"}},
             }
         }
