@@ -89,7 +89,7 @@ def test_units_and_fields_of_ones_own():
 
 
 def test_fields_inside_one_another_are_refused():
-    with pytest.raises(InputError, match="field features: other fields are inside it"):
+    with pytest.raises(InputError, match="features is a value of its own in another field"):
         Decoder(REFERENCE, Fields(time="features"))
 
 
