@@ -8,7 +8,7 @@ SCENARIO ?=
 DRY_RUN ?=
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
 # Fast ones first.
-TESTS ?= tests/unit tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
+TESTS ?= tests/unit tests/chaos tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
 OUT ?= build/render
 VALUES ?=
 export CLUSTER
@@ -25,6 +25,14 @@ demo: tools ## From nothing to an alert that heals a real Flink job (CLUSTER=exi
 .PHONY: test
 test: setup lint coverage ## Set up and run every test this machine can run
 	$(BIN)/pytest $(TESTS)
+
+.PHONY: chaos
+chaos: .venv/.installed ## Kill the data monitor 100 times during a replay, and compare with an undisturbed run
+	KILLS=100 $(BIN)/pytest tests/chaos
+
+.PHONY: bench
+bench: tools ## Measure, and write build/bench.json (BENCH=NAME for one of tests/bench)
+	$(BIN)/python -m bench $(BENCH)
 
 .PHONY: lint
 lint: .venv/.installed ## Format, types and architecture

@@ -20,7 +20,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 PATIENCE_SECONDS = 60.0
-FIRST_MS = 1_790_000_000_000
+FIRST_MS = 1_700_000_000_000
 
 
 def predictions(count: int, *, seed: int = 1, shift: float = 0.0, first_ms: int = FIRST_MS) -> Iterator[str]:

@@ -6,7 +6,7 @@ import time
 import pytest
 from data_monitor.__main__ import main
 from mock_broker import MockBroker
-from monitor_process import MonitorProcess, predictions
+from monitor_process import FIRST_MS, MonitorProcess, predictions
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_from_the_topic_to_every_metric_and_on_after_a_restart(broker, monitor):
     assert seen["data_drift_last_evaluation_timestamp_seconds"] == pytest.approx(time.time(), abs=60)
     assert process.stop() == 0
 
-    broker.send("predictions", predictions(1000, seed=2, first_ms=1_790_000_060_000))
+    broker.send("predictions", predictions(1000, seed=2, first_ms=FIRST_MS + 60_000))
     again = monitor()
     seen = again.wait_for("data_drift_window_events", lambda value: value == 4000)
     assert seen["data_monitor_records_total"] == 1000, "counters begin anew, so that no rate jumps"
@@ -85,8 +85,8 @@ def test_a_shift_a_late_burst_and_an_idle_partition(broker, monitor):
     process = monitor(window={"length": "20s"}, lateness={"idleAfter": "1s"})
     process.wait_for("data_drift_window_events", lambda value: value == 1000)
     # From now on only the first partition; 40 s later, so the window holds nothing else.
-    broker.send("predictions", predictions(2000, seed=3, shift=1, first_ms=1_790_000_060_000), partitions=1)
-    broker.send("predictions", predictions(20, seed=4, first_ms=1_790_000_080_000), partitions=1)
+    broker.send("predictions", predictions(2000, seed=3, shift=1, first_ms=FIRST_MS + 60_000), partitions=1)
+    broker.send("predictions", predictions(20, seed=4, first_ms=FIRST_MS + 80_000), partitions=1)
     seen = process.wait_for("data_drift_score", lambda value: value > 0.3)
     assert seen["data_drift_features_drifted"] == 1
     assert seen["data_drift_feature_score|session_minutes"] < 0.1
@@ -110,7 +110,7 @@ def test_replicas_share_partitions_and_agree_on_one_exact_score(broker, monitor)
     assert seen[0]["data_drift_score"] == seen[1]["data_drift_score"]
     # One dies without a word; the other takes its partitions and goes on from its states.
     first.kill()
-    broker.send("predictions", predictions(1000, seed=2, first_ms=1_790_000_080_000), partitions=4)
+    broker.send("predictions", predictions(1000, seed=2, first_ms=FIRST_MS + 80_000), partitions=4)
     last = second.wait_for("data_drift_window_events", lambda value: value == 5000)
     assert last["late_data_rate"] == 0
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 SHAPE = Shape(bins=3)
-START = 1_790_000_000_000
+START = 1_700_000_000_000
 
 
 def events(times, code=0, latency=1.0):

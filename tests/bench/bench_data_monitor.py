@@ -1,0 +1,126 @@
+"""How fast the data monitor reads: events a second and microseconds of CPU an event, next to a loop that only consumes.
+
+A real broker, 591-byte JSON with 20 features. Each side is a process of its own, bound to one CPU, which reads the same
+records from the beginning; sides take turns, and the best of their turns counts, so that what else runs on the machine
+weighs on both alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from confluent_kafka import Producer
+from data_monitor.adapters import references
+from data_monitor.core.learn import Column, learn
+from kafka_broker import KafkaBroker
+
+EVENTS = int(os.environ.get("BENCH_EVENTS", "600000"))
+TURNS = int(os.environ.get("BENCH_TURNS", "3"))
+BYTES = 591
+PARTITIONS = 4
+FIRST_MS = 1_700_000_000_000
+_DISTINCT = 20_000
+
+
+def run(report: Callable[[str], None]) -> dict[str, Any]:
+    """Produce, then measure: the bare loop, the monitor, and the monitor with ten times the features."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, KafkaBroker(Path(folder) / "kafka") as broker:
+        report(f"producing {EVENTS:,} events to a real broker")
+        for topic, features, count in (("events-20", 20, EVENTS), ("events-200", 199, EVENTS // 10)):
+            broker.create(topic, PARTITIONS)
+            _produce(broker.address, topic, features, count)
+            references.save(_reference(features), Path(folder) / f"{topic}.json")
+        turns: dict[str, list[dict[str, float]]] = {}
+        for turn in range(TURNS):
+            for side, topic, count in (
+                ("bare", "events-20", EVENTS),
+                ("bare_poll", "events-20", EVENTS),
+                ("monitor", "events-20", EVENTS),
+                ("monitor_199_features", "events-200", EVENTS // 10),
+            ):
+                found = _measure(side, broker.address, topic, count, Path(folder))
+                report(f"turn {turn + 1}, {side}: {found}")
+                turns.setdefault(side, []).append(found)
+    best = {
+        side: {
+            "events_per_second": max(one["events_per_second"] for one in all_of),
+            "cpu_us_per_event": min(one["cpu_us_per_event"] for one in all_of),
+            "peak_rss_mib": max(one["peak_rss_mib"] for one in all_of),
+        }
+        for side, all_of in turns.items()
+    }
+    cpu = {side: found["cpu_us_per_event"] for side, found in best.items()}
+    return {
+        "events": EVENTS,
+        "bytes_per_event": BYTES,
+        **best,
+        "cpu_of_bare_consume_by_monitor": round(cpu["bare"] / cpu["monitor"], 3),
+        "cpu_of_bare_poll_by_monitor": round(cpu["bare_poll"] / cpu["monitor"], 3),
+        "events_per_cpu_second": round(1e6 / cpu["monitor"]),
+        "cpu_of_199_features_by_20": round(cpu["monitor_199_features"] / cpu["monitor"], 2),
+    }
+
+
+def _measure(side: str, address: str, topic: str, count: int, folder: Path) -> dict[str, float]:
+    reader = Path(__file__).with_name("reader.py")
+    kind = side.removesuffix("_199_features")
+    command = [
+        sys.executable,
+        str(reader),
+        kind,
+        address,
+        topic,
+        str(count),
+        str(folder / f"{topic}.json"),
+        str(folder),
+    ]
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1200)
+    found: dict[str, float] = json.loads(said.stdout)
+    return found
+
+
+def _reference(features: int) -> Any:
+    dice = np.random.default_rng(1)
+    columns = [Column(f"feature_{number:03d}", dice.normal(size=5000).tolist()) for number in range(features)]
+    return learn(columns, prediction=Column("score", dice.random(5000).tolist()))
+
+
+def _produce(address: str, topic: str, features: int, count: int) -> None:
+    """In event time, 5,000 events a second; distinct values repeat after a while, time goes on."""
+    dice = random.Random(1)
+    tails = []
+    for _ in range(min(count, _DISTINCT)):
+        values = {f"feature_{number:03d}": round(dice.gauss(0, 1), 5) for number in range(features)}
+        inside = {"inference_ms": round(dice.lognormvariate(-3, 0.3), 4), "score": round(dice.random(), 6)}
+        tails.append(json.dumps({**inside, "features": values}, separators=(",", ":"))[1:])
+    producer = Producer(
+        {
+            "bootstrap.servers": address,
+            "linger.ms": 50,
+            "batch.size": 1_000_000,
+            "queue.buffering.max.messages": 200_000,
+        }
+    )
+    for number in range(count):
+        head = f'{{"event_id":"bench-{number:08d}","ts_ms":{FIRST_MS + number // 5},'
+        text = head + tails[number % len(tails)]
+        if features == 20:
+            text = f'{{"pad":"{"x" * max(0, BYTES - len(text) - 9)}",' + text[1:]
+        while True:
+            try:
+                producer.produce(topic, text, partition=number % PARTITIONS)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        if number % 1000 == 0:
+            producer.poll(0)
+    assert producer.flush(120) == 0
