@@ -134,7 +134,7 @@ def test_alerts_of_others_reach_none_of_our_people(amtool: Amtool, config: Path)
     assert receivers(amtool, config, alertname="KubeJobFailed", severity="warning", namespace="default") == set()
 
 
-def test_a_lag_is_held_back_while_its_cause_fires(programs: dict[str, Path], config: Path, tmp_path: Path) -> None:
+def test_what_holds_back_what(programs: dict[str, Path], config: Path, tmp_path: Path) -> None:
     local = tmp_path / "alertmanager.yaml"
     # Nothing is to be delivered from here.
     service = "http://streaming-monitoring-remediator-receiver.streaming.svc:8080"
@@ -152,6 +152,10 @@ def test_a_lag_is_held_back_while_its_cause_fires(programs: dict[str, Path], con
         {"alertname": "KafkaConsumerStalled", "severity": "critical", "namespace": "c", "consumergroup": "g"},
         {"alertname": "HighKafkaLag", "severity": "critical", "namespace": "c", "consumergroup": "g"},
         {"alertname": "HighKafkaLag", "severity": "critical", "namespace": "c", "consumergroup": "h"},
+        # What kube-prometheus-stack mutes others' info level with.
+        {"alertname": "InfoInhibitor", "severity": "none", "namespace": "d"},
+        {"alertname": "FlinkBackpressureHigh", "severity": "info", "category": "flink", "namespace": "d", "app": "x"},
+        {"alertname": "CPUThrottlingHigh", "severity": "info", "namespace": "d"},
     ]
     command = [
         programs["alertmanager"],
@@ -180,4 +184,10 @@ def test_a_lag_is_held_back_while_its_cause_fires(programs: dict[str, Path], con
         for labels in fired
         if known[tuple(labels[k] for k in sorted(labels))]["status"]["state"] == "suppressed"
     }
-    assert held == {("HighKafkaLag", "a", "g"), ("HighFlinkProcessingLatency", "a", ""), ("HighKafkaLag", "c", "g")}
+    assert held == {
+        ("HighKafkaLag", "a", "g"),
+        ("HighFlinkProcessingLatency", "a", ""),
+        ("HighKafkaLag", "c", "g"),
+        ("CPUThrottlingHigh", "d", ""),
+        ("InfoInhibitor", "d", ""),
+    }
