@@ -142,5 +142,5 @@ def _try(read: Callable[[], T]) -> T | None:
     try:
         return read()
     except _UNREACHABLE as error:
-        print(f"  (not answered: {error!r})"[:200], file=sys.stderr)
+        print(f"  (not answered: {str(error)[:60]})", file=sys.stderr)
         return None

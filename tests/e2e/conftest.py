@@ -61,9 +61,13 @@ def result(played: Played) -> Callable[[str], dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cluster(played: Played) -> Cluster:
-    """The cluster with the release that the last scenario left, under a load that the job carries easily."""
-    for scenario in SCENARIOS:
-        played(scenario)
+    """The cluster with the release that the last scenario left, under a load that the job carries easily.
+
+    With E2E_REUSE set, the release that runs already serves, for who works on one of the tests.
+    """
+    if not os.environ.get("E2E_REUSE"):
+        for scenario in SCENARIOS:
+            played(scenario)
     cluster = Cluster(KUBECONFIG, NAMESPACE)
     Pipeline(cluster, "HighKafkaLag").set_rate(100)
     return cluster
