@@ -57,6 +57,7 @@ CASES = [
     (Reason.ALERT_RESOLVED, Cancel, {"resolved": True}),
     (Reason.PAUSED, Wait, {"policy": policy(guards={"pauseRequests": ["migration"]})}),
     (Reason.TARGET_NOT_FOUND, Refuse, {"target": None}),
+    (Reason.TARGET_NOT_FOUND, Refuse, {"target": None, "target_ref": TargetReference(namespace="streaming", name="g")}),
     (Reason.TARGET_REPLACED, Refuse, {"target_ref": _elsewhere(1)}),
     (Reason.NOT_OPTED_IN, Refuse, {"target": _without_label()}),
     (Reason.STATELESS_UPGRADE_MODE, Refuse, {"target": target(job={"parallelism": 2})}),

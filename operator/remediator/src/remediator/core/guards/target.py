@@ -19,7 +19,7 @@ def target_found(s: Snapshot) -> Objection | None:
     if s.target is None:
         place, name = ref.namespace or "(no namespace)", ref.name or "(no name)"
         missing = f"There is no FlinkDeployment {place}/{name}"
-        if s.policy.target.consumer_group_label is not None:
+        if s.policy.target.consumer_group_label is not None and not ref.uid:
             missing = f"No FlinkDeployment in {place} names the consumer group {name} ({CONSUMER_GROUPS_ANNOTATION})"
         return Refuse(
             Reason.TARGET_NOT_FOUND,
@@ -111,11 +111,12 @@ def stable(s: Snapshot) -> Objection | None:
     state, told = target.lifecycle_state, target.error[:300]
     # Flink's operator does not take up a restart that it cannot carry out, and waits for the next change.
     gave_up = state == "FAILED" and target.asks_for_manual_restore and bool(s.progress.actions)
-    if not (target.caught_up or gave_up) or state in _TRANSITIONAL:
-        seen = state or "unknown"
-        return wait(
-            s, Reason.TARGET_NOT_STABLE, f"Flink's operator is at work on it (lifecycle state {seen}). {told}".strip()
-        )
+    if not (target.caught_up or gave_up):
+        behind = f"Flink's operator has not taken up generation {target.generation} of it yet."
+        return wait(s, Reason.TARGET_NOT_STABLE, f"{behind} {told}".strip())
+    if state in _TRANSITIONAL:
+        busy = f"Flink's operator is at work on it (lifecycle state {state or 'unknown'})."
+        return wait(s, Reason.TARGET_NOT_STABLE, f"{busy} {told}".strip())
     if target.job_state in _ENDED:
         return Refuse(
             Reason.TARGET_NOT_STABLE,
