@@ -92,8 +92,8 @@ def happened(prometheus: Prometheus, board: queries.Board, span: Span) -> Marks:
         for series in prometheus.range(expr, span.start, span.end, span.step):
             title = _name(annotation["titleFormat"], series.labels)
             if annotation["useValueForTime"]:
-                times = {value / 1000 for _, value in series.points}
-                events |= {(time, f"{title} ({_name(annotation['textFormat'], series.labels)})") for time in times}
+                times = {value // 1000 for _, value in series.points}
+                events |= {(time, f"{title}, {_name(annotation['textFormat'], series.labels)}") for time in times}
             else:
                 firing.append((title, series.points[0][0], series.points[-1][0]))
     return Marks(firing, sorted(event for event in events if span.start <= event[0] <= span.end))
@@ -108,7 +108,7 @@ def draw(shown: Sequence[Shown], marks: Marks, span: Span, title: str, source: s
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(13, height))
         grid = figure.add_gridspec(
-            rows, _COLUMNS, left=0.05, right=0.985, hspace=0.75, wspace=0.2,
+            rows, _COLUMNS, left=0.05, right=0.985, hspace=0.7, wspace=0.2,
             top=1 - 0.75 / height, bottom=(0.95 + 0.16 * len(notes)) / height,
         )  # fmt: skip
         for place, panel in enumerate(shown):

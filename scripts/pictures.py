@@ -38,13 +38,15 @@ HOURS = 6
 """How far back a remediation is looked for."""
 
 
-def incident(prometheus: Prometheus, now: float) -> draw.Span | None:
-    """The time of the last remediation, with some before and after; None if there was none."""
+def incident(prometheus: Prometheus, now: float, name: str | None = None) -> draw.Span | None:
+    """The time of a remediation, or of the last one, with some before and after; None if there was none."""
     records = prometheus.range("remediator_remediation_phase_timestamp_seconds", now - HOURS * 3600, now, 15)
     if not records:
         return None
-    last = max(records, key=lambda record: record.points[-1][1]).labels["remediation"]
-    times = [value for record in records if record.labels["remediation"] == last for _, value in record.points]
+    shown = name or max(records, key=lambda record: record.points[-1][1]).labels["remediation"]
+    times = [value for record in records if record.labels["remediation"] == shown for _, value in record.points]
+    if not times:
+        return None
     return draw.Span(min(times) - AROUND, min(max(times) + AROUND, now))
 
 
@@ -52,6 +54,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/images", help="folder of the pictures (docs/images)")
     parser.add_argument("--prometheus", metavar="URL", help="ask this Prometheus instead of the cluster's")
+    parser.add_argument("--remediation", metavar="NAME", help="show this FlinkRemediation instead of the last one")
     parser.add_argument("--minutes", type=float, help="show this long until now instead of the last remediation")
     arguments = parser.parse_args()
     if not arguments.prometheus and not KUBECONFIG.exists():
@@ -60,19 +63,22 @@ def main() -> int:
     url = arguments.prometheus
     prometheus = Prometheus.at(url) if url else Prometheus.of(Cluster(KUBECONFIG, NAMESPACE))
     try:
-        return pictures(prometheus, arguments.out, arguments.minutes)
+        now = time.time()
+        if arguments.minutes:
+            span: draw.Span | None = draw.Span(now - arguments.minutes * 60, now)
+        else:
+            span = incident(prometheus, now, arguments.remediation)
+        if span is None:
+            print(f"No such remediation within {HOURS} hours; --minutes N shows the time until now.", file=sys.stderr)
+            return 1
+        return pictures(prometheus, arguments.out, span)
     except httpx.HTTPError as error:
         print(f"Prometheus does not answer: {error}", file=sys.stderr)
         return 1
 
 
-def pictures(prometheus: Prometheus, out: Path, minutes: float | None) -> int:
+def pictures(prometheus: Prometheus, out: Path, span: draw.Span) -> int:
     """Draw what there is data for; returns the exit code."""
-    now = time.time()
-    span = draw.Span(now - minutes * 60, now) if minutes else incident(prometheus, now)
-    if span is None:
-        print(f"No remediation within {HOURS} hours; --minutes N shows the time until now.", file=sys.stderr)
-        return 1
     out.mkdir(parents=True, exist_ok=True)
     written = 0
     began = datetime.fromtimestamp(span.start, UTC)

@@ -58,7 +58,7 @@ def test_a_picture_says_what_it_shows_and_that_it_is_not_grafana() -> None:
 def test_what_happened_is_numbered_and_explained_once() -> None:
     found = picture("Backlog by consumer group")
     (event,) = (text for text in found if "Scale 2 to 4" in text)
-    assert event.startswith("1  00:22:30  Succeeded: Scale 2 to 4 (HighKafkaLag on ")
+    assert event.startswith("1  00:22:30  Succeeded: Scale 2 to 4, HighKafkaLag on ")
     assert found.count("1") == 1
 
 
@@ -93,6 +93,8 @@ def test_the_last_remediation_is_shown_with_some_before_and_after() -> None:
         return {"data": {"result": records}}
 
     assert pictures.incident(Prometheus(ask), 9000) == draw.Span(7700, 8400)
+    assert pictures.incident(Prometheus(ask), 9000, "a") == draw.Span(4700, 5300)
+    assert pictures.incident(Prometheus(ask), 9000, "c") is None
     assert pictures.incident(Prometheus(ask), 8200) == draw.Span(7700, 8200)
 
 

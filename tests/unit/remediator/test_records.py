@@ -63,8 +63,15 @@ async def test_a_transition_takes_the_place_of_the_phase_before() -> None:
     recorder = Recorder(Kube(), "test")  # type: ignore[arg-type]
     before = remediation("a")
     recorder.show([before])
-    await recorder.record(before, remediation("a", phase="Executing", reason="Planned").status)
-    assert list(series()) == [("a", *TARGET, "", "Executing", "Planned")]
+    entry = {"time": "2026-11-24T22:58:38.123987Z", "phase": "Executing", "reason": "Planned"}
+    after = remediation("a", phase="Executing", reason="Planned", timeline=[entry])
+    written = await recorder.record(before, after.status)
+    executing = ("a", *TARGET, "", "Executing", "Planned")
+    assert list(series()) == [executing]
+    # A mark on a graph stays where it is when the record is read from the API server, which keeps milliseconds.
+    at_once = series()[executing]
+    recorder.show([read_remediation(written.resource)])
+    assert series() == {executing: at_once}
 
 
 def test_what_is_gone_is_no_series() -> None:

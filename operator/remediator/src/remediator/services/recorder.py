@@ -117,6 +117,8 @@ def _record(remediation: Remediation) -> tuple[str, dict[str, str], float]:
     for phase, entries in groupby(status.timeline, key=lambda entry: entry.phase):
         if phase is status.phase:
             entered = next(entries).time
+    # The API server keeps milliseconds; what was just written and what is read later are to be the same moment.
+    entered = entered.replace(microsecond=entered.microsecond // 1000 * 1000)
     return remediation.name, labels, entered.timestamp()
 
 
