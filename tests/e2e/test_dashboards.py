@@ -1,19 +1,16 @@
 """Every query of every dashboard, asked of a Prometheus that has watched the scenarios: each has had something to show.
 
-Right after ``make demo``, on the cluster that it leaves: PLAYED=1 .venv/bin/pytest tests/e2e/test_dashboards.py
+Right after ``make demo``, on the cluster that it leaves: E2E_REUSE=1 .venv/bin/pytest tests/e2e/test_dashboards.py
 """
 
 import math
-import os
 import re
 import time
 
 import pytest
-from cluster.__main__ import KUBECONFIG
 
 from dashboards import queries
 from dashboards.prometheus import Prometheus
-from demo.install import NAMESPACE
 from demo.kube import Cluster
 
 HOURS = 2
@@ -27,11 +24,9 @@ QUIET = {
 
 
 @pytest.fixture(scope="module")
-def prometheus(request: pytest.FixtureRequest) -> Prometheus:
-    """The Prometheus of the cluster; the scenarios are played first, unless PLAYED says that they were."""
-    if "PLAYED" in os.environ:
-        return Prometheus.of(Cluster(KUBECONFIG, NAMESPACE))
-    return Prometheus.of(request.getfixturevalue("cluster"))
+def prometheus(cluster: Cluster) -> Prometheus:
+    """The Prometheus that has watched."""
+    return Prometheus.of(cluster)
 
 
 @pytest.mark.parametrize(("where", "expr"), EXPRESSIONS, ids=[where for where, _ in EXPRESSIONS])
