@@ -8,7 +8,7 @@ SCENARIO ?=
 DRY_RUN ?=
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
 # Fast ones first.
-TESTS ?= tests/unit tests/chaos tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
+TESTS ?= tests/unit tests/chaos tests/kafka tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
 OUT ?= build/render
 VALUES ?=
 export CLUSTER

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cluster import tools
 from cluster.images import maven
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from monitor_process import free_port, until
@@ -52,6 +53,19 @@ class KafkaBroker:
         """Make a topic; a config's key is written with underscores."""
         named = {key.replace("_", "."): value for key, value in config.items()}
         self.admin.create_topics([NewTopic(topic, partitions, 1, config=named)])[topic].result(60)
+
+    def delete(self, topic: str) -> None:
+        """Remove a topic, and wait until it is gone."""
+        self.admin.delete_topics([topic])[topic].result(60)
+        until(lambda: topic not in self.admin.list_topics(timeout=5).topics, f"{topic} is gone")
+
+    def committed(self, group: str, partitions: list[TopicPartition]) -> list[TopicPartition]:
+        """What a group has committed."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group})
+        try:
+            return consumer.committed(partitions, timeout=30)
+        finally:
+            consumer.close()
 
     def _answers(self) -> bool:
         assert self._process

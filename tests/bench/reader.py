@@ -47,7 +47,7 @@ def monitor(settings, source, count):
     """The whole service: decoding, panes, judging, saving, publishing."""
     judge = Judge(references.load(settings.reference), Rules())
     watch = Monitor(judge, times_of(settings))
-    partitions = Partitions(settings, watch.times, source)
+    partitions = Partitions(settings, watch, source)
     health = Health()
     alone = Alone([settings.kafka.topic], watch, source, partitions, time.time)
     alone.begin({}, Patience(health))

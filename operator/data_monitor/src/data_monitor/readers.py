@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TypeVar
 
 from data_monitor.adapters.exporter import Health
@@ -62,14 +63,7 @@ class Alone:
         for key in keys:
             # A topic without a saved state is read from the configured place on, a new partition from its beginning.
             appeared = any(topic == key[0] for topic, _ in saved)
-            state = patience.until_there(
-                lambda key=key, appeared=appeared: self._partitions.state_for(  # type: ignore[misc]
-                    key, saved.get(key), appeared=appeared, now=now
-                )
-            )
-            if state is None:
-                return
-            self._monitor.adopt(key, state, now)
+            patience.until_there(partial(self._partitions.take_up, key, saved.get(key), appeared=appeared, now=now))
         self._assign()
 
     def look(self, now: float) -> None:
@@ -78,7 +72,7 @@ class Alone:
         new = [key for key in found if key not in self._monitor.states]
         for key in new:
             log.info("%s/%d has appeared", *key)
-            self._monitor.adopt(key, self._partitions.state_for(key, None, appeared=True, now=now), now)
+            self._partitions.take_up(key, None, appeared=True, now=now)
         if new:
             self._assign()
 
@@ -132,7 +126,6 @@ class Together:
 
     def _first_states(self) -> None:
         """Where nobody has begun, fix the beginning of all partitions, so that later ones are known to be new."""
-        now = self._clock()
         for topic in self._topics:
             if self._store.knows(topic):
                 continue
@@ -142,20 +135,22 @@ class Together:
                 if topic == self._topics[0]:
                     raise
                 continue
-            self._store.save({key: self._partitions.state_for(key, None, appeared=False, now=now) for key in keys})
+            self._store.save({key: self._partitions.beginning(key, appeared=False) for key in keys})
         self._store.catch_up()
 
     def _taken(self, keys: list[Key]) -> Mapping[Key, int]:
         self._patience.until_there(self._store.catch_up)
         now = self._clock()
         for key in keys:
-            state = self._patience.until_there(
-                lambda key=key: self._partitions.state_for(  # type: ignore[misc]
-                    key, self._store.get(key), appeared=self._store.knows(key[0]), now=now
+            self._patience.until_there(
+                partial(
+                    self._partitions.take_up,
+                    key,
+                    self._store.get(key),
+                    appeared=self._store.knows(key[0]),
+                    now=now,
                 )
             )
-            if state is not None:
-                self._monitor.adopt(key, state, now)
         log.info("reading %s", ", ".join(f"{topic}/{partition}" for topic, partition in sorted(keys)) or "nothing")
         return {key: self._monitor.states[key].next_offset for key in keys if key in self._monitor.states}
 

@@ -40,30 +40,37 @@ def times_of(config: Config) -> Times:
 class Partitions:
     """From where on partitions are read."""
 
-    def __init__(self, config: Config, times: Times, source: Source) -> None:
+    def __init__(self, config: Config, monitor: Monitor, source: Source) -> None:
         self._topic = config.kafka.topic
         self._from_start = config.kafka.start_at == "earliest"
         self._skip = config.window.skip_ahead
-        self._reach_ms = times.window + times.hold_back
+        self._reach_ms = monitor.times.window + monitor.times.hold_back
+        self._monitor = monitor
         self._source = source
 
-    def state_for(self, key: Key, saved: PartitionState | None, *, appeared: bool, now: float) -> PartitionState:
-        """The state to go on with: the saved one, mended where the topic has changed. Raises Unavailable.
+    def beginning(self, key: Key, *, appeared: bool) -> PartitionState:
+        """The state of a partition nobody has read yet. Raises Unavailable.
 
-        ``appeared``: the partition was not there when the monitor began, so that all of it is new.
+        ``appeared``: it was not there when the monitor began, so that all of it is new.
         """
         low, high = self._source.bounds(key)
-        if saved is None:
-            return PartitionState(low if appeared or self._from_start else high)
-        if saved.next_offset > high:
+        return PartitionState(low if appeared or self._from_start else high)
+
+    def take_up(self, key: Key, saved: PartitionState | None, *, appeared: bool, now: float) -> None:
+        """Adopt a partition with its saved state, mended where the topic has changed. Raises Unavailable."""
+        state = saved or self.beginning(key, appeared=appeared)
+        low, high = self._source.bounds(key)
+        # Before it is mended: what is skipped from here on is this process's account.
+        if self._monitor.states.get(key) is not state:
+            self._monitor.adopt(key, state, now)
+        if state.next_offset > high:
             # The topic was made anew: what is in it has not been seen.
-            log.warning("%s/%d: ends at %d, the state at %d; reading it anew", *key, high, saved.next_offset)
-            saved.next_offset = low
-        if saved.next_offset < low:
-            log.warning("%s/%d: %d records were deleted before they were read", *key, low - saved.next_offset)
-            self._skip_to(saved, low)
-        self.skip_ahead(key, saved, now)
-        return saved
+            log.warning("%s/%d: ends at %d, the state at %d; reading it anew", *key, high, state.next_offset)
+            state.next_offset = low
+        if state.next_offset < low:
+            log.warning("%s/%d: %d records were deleted before they were read", *key, low - state.next_offset)
+            self._skip_to(state, low)
+        self.skip_ahead(key, state, now)
 
     def skip_ahead(self, key: Key, state: PartitionState, now: float) -> bool:
         """Whether records were left out that no window of now would hold. Raises Unavailable."""

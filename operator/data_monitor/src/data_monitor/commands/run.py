@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"metrics.port {settings.metrics.port}: {error.strerror}") from error
     source = Source(settings.kafka, log.warning)
-    partitions = Partitions(settings, times, source)
+    partitions = Partitions(settings, monitor, source)
     ingest = Ingest(monitor, settings.kafka.topic, decoder_of(settings, judge), _dead_letters(settings))
     topics = [settings.kafka.topic, *([settings.kafka.dead_letter_topic] if settings.kafka.dead_letter_topic else [])]
     form = Form(judge.reference.digest, times.pane, judge.shape)
