@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from data_monitor.adapters.exporter import Exporter, Published
 from metrics_catalogue import catalogue, metrics, mistakes
 from prometheus_client.metrics import MetricWrapperBase
@@ -51,6 +52,17 @@ def test_rules(rule: dict) -> None:
 @pytest.mark.parametrize("board", queries.boards().values(), ids=queries.boards())
 def test_dashboards(board: queries.Board) -> None:
     assert {query: found for query in queries_of_dashboard(board) if (found := mistakes(query))} == {}
+
+
+def test_policies() -> None:
+    values = yaml.safe_load((ROOT / "charts/streaming-monitoring/values.yaml").read_text())
+    asked = {
+        name: re.sub(r"\{\{.*?\}\}", "x", policy["spec"]["verify"]["query"])
+        for name, policy in values["remediator"]["policies"].items()
+        if "query" in policy["spec"].get("verify", {})
+    }
+    assert asked
+    assert {name: found for name, query in asked.items() if (found := mistakes(query))} == {}
 
 
 @pytest.mark.parametrize("path", [page for page in PAGES if queries_of_page(page.read_text())], ids=lambda p: p.stem)
