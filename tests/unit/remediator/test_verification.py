@@ -167,6 +167,15 @@ def test_what_flinks_operator_says_is_passed_on() -> None:
     assert "Invalid parallelism" in verdict.message
 
 
+def test_a_redeploy_put_back_is_noticed() -> None:
+    redeploy = plan_scale(SCALE, parse(flink_resource(flinkConfiguration={})), job(), "plan-2")
+    patched = taken_up(apply_json_patch(flink_resource(flinkConfiguration={}), redeploy.patch))
+    again = job(4, completed=Checkpoint(9, NOW + timedelta(seconds=40)), restored=Checkpoint(7, NOW))
+    assert isinstance(judge(policy(verify={}), redeploy, PATCHED, seen(target=parse(patched), job=again)), Verified)
+    patched["spec"]["job"]["parallelism"] = 2
+    assert isinstance(judge(policy(verify={}), redeploy, PATCHED, seen(target=parse(patched))), Overridden)
+
+
 def test_what_was_never_patched_is_not_judged() -> None:
     with pytest.raises(ValueError, match="not patched"):
         judge(policy(), PLAN, Times(planned=NOW), seen())

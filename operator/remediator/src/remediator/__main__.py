@@ -57,7 +57,9 @@ def parser() -> argparse.ArgumentParser:
         kind=_period,
         default="30s",
     )
-    commands.add_parser("crds", help="print the CustomResourceDefinitions")
+    definitions = commands.add_parser("crds", help="print the CustomResourceDefinitions, or apply them")
+    definitions.add_argument("--apply", action="store_true", help="apply them to the cluster, on the server side")
+    _option(definitions, "kubeconfig", help="file to connect by with --apply; default: the usual ones", kind=Path)
     _add_explain(commands)
     return top
 
@@ -89,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command == "receiver" and bool(arguments.tls_cert_file) != bool(arguments.tls_key_file):
         commandline.error("--tls-cert-file and --tls-key-file belong together")
     if arguments.command == "crds":
-        sys.stdout.write(crds.to_yaml())
-        return 0
+        return _apply_definitions(arguments.kubeconfig) if arguments.apply else _print_definitions()
     if arguments.command == "explain":
         return _explain(arguments)
     logging.setup(arguments.log_level)
@@ -140,6 +141,25 @@ def _period(text: str) -> timedelta:
     if not period:
         raise argparse.ArgumentTypeError("must be longer than 0s")
     return period
+
+
+def _print_definitions() -> int:
+    sys.stdout.write(crds.to_yaml())
+    return 0
+
+
+def _apply_definitions(kubeconfig: Path | None) -> int:
+    from remediator.adapters import definitions
+    from remediator.adapters.kube import KubeError
+
+    try:
+        names = asyncio.run(definitions.apply(crds.definitions(), kubeconfig))
+    except KubeError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    for name in names:
+        sys.stdout.write(f"customresourcedefinition.apiextensions.k8s.io/{name} applied\n")
+    return 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:
