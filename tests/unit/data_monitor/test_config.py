@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
+import yaml
 from data_monitor import config
 from data_monitor.__main__ import main
+from data_monitor.config import Config
 from data_monitor.errors import InputError
 
 
@@ -44,3 +48,14 @@ def test_every_wrong_key_is_told_at_once_and_the_exit_code_is_2(tmp_path, capsys
     assert len(capsys.readouterr().err.splitlines()) == 3
     assert main(["check", "--config", str(tmp_path / "none.yaml")]) == 2
     assert "No such file" in capsys.readouterr().err
+
+
+def test_the_documented_file_names_every_key_with_its_default(tmp_path):
+    page = (Path(__file__).parents[3] / "docs/data-monitor.md").read_text()
+    text = page.split("```yaml\n")[1].split("```")[0]
+    assert load(tmp_path, text) == Config(reference="ref.json")
+    assert keys(yaml.safe_load(text)) == keys(Config(reference="ref.json").model_dump(by_alias=True))
+
+
+def keys(value):
+    return {key: keys(inner) for key, inner in value.items()} if isinstance(value, dict) else None

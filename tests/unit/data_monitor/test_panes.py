@@ -146,3 +146,28 @@ def test_headlines(headline, score):
     features = tuple(Numeric(name, ()) for name in "abcd")
     judge = Judge(Reference(features, np.ones(8, np.int64)), rules)
     assert judge.headline({"a": 0.3, "b": 0.3, "c": 0.6, "d": 0.0}) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(("deviations", "minutes"), [(2, 3.0), (1, 5.5), (0.5, 10.0)])
+def test_a_shift_of_one_feature_among_twenty_is_found_in_time(deviations, minutes):
+    """50 events a second, a window of 10 minutes, judged every 30 seconds; before it not a single false alarm."""
+    dice = np.random.default_rng(3)
+    names = [f"f{number}" for number in range(20)]
+    reference = learn([Column(name, dice.normal(size=20_000).tolist()) for name in names])
+    monitor = Monitor(Judge(reference, Rules()), Times())
+    key, second, each = ("t", 0), 1000, 50 * 30
+    monitor.adopt(key, PartitionState(0), 0.0)
+    layout = reference.layout
+    for step in range(62):
+        begins = START + step * 30 * second
+        values = dice.normal(size=(20, each))
+        # The drift begins when the window has been full for a while.
+        values[7] += deviations * (step >= 40)
+        batch = Events(begins + np.arange(each) * 20, layout.encode(list(values)), np.full(each, np.nan))
+        monitor.add(key, batch, begins / 1000 + 30)
+        judgement = monitor.evaluate(begins / 1000 + 30).judgement
+        if judgement.score > 0.2:
+            assert judgement.drifted == ("f7",)
+            assert 0 < (step - 39) * 0.5 <= minutes
+            return
+    pytest.fail("not found")
