@@ -10,10 +10,15 @@ from pathlib import Path
 from cluster.steps import Steps
 
 NAME = "streaming-monitoring"
-# Our images: tag and folder of the Dockerfile.
+# Our images: tag, and what `docker build` is told besides, at the end the folder of the Dockerfile.
 IMAGES = {
-    "streaming-monitoring/remediator:0.1.0": "operator/remediator",
-    "streaming-monitoring/pipeline:0.1.0": "examples/pipeline",
+    "streaming-monitoring/remediator:0.1.0": ["operator/remediator"],
+    "streaming-monitoring/data-monitor:0.1.0": ["operator/data_monitor"],
+    "streaming-monitoring/data-monitor-report:0.1.0": [
+        "--build-arg=REQUIREMENTS=requirements-report.txt",
+        "operator/data_monitor",
+    ],
+    "streaming-monitoring/pipeline:0.1.0": ["examples/pipeline"],
 }
 
 
@@ -28,7 +33,7 @@ def missing() -> list[str]:
 def commands(kubeconfig: Path) -> list[list[str]]:
     """Return the commands that bring the cluster up, in order."""
     steps = [["kind", "create", "cluster", f"--name={NAME}", f"--kubeconfig={kubeconfig}", "--wait=120s"]]
-    steps += [["docker", "build", f"--tag={tag}", folder] for tag, folder in IMAGES.items()]
+    steps += [["docker", "build", f"--tag={tag}", *arguments] for tag, arguments in IMAGES.items()]
     steps += [["kind", "load", "docker-image", f"--name={NAME}", *IMAGES]]
     return steps
 

@@ -33,7 +33,8 @@ def keys() -> dict[str, str]:
     def key(image: Image) -> str:
         if image.name not in found:
             base = () if image.base is None else (key(IMAGES[image.base]),)
-            inputs = (image.reference, *image.inputs, *base)
+            arguments = [f"{name}={value}" for name, value in sorted(image.arguments.items())]
+            inputs = (image.reference, *image.inputs, *arguments, *base)
             found[image.name] = context.digest(folders(image), inputs)[:KEY_LENGTH]
         return found[image.name]
 
@@ -76,11 +77,11 @@ class Builder:
         """Build the image into buildah's storage, after the images below it."""
         if self._has(image):
             return
-        arguments: list[str] = []
+        arguments = [f"--build-arg={name}={value}" for name, value in image.arguments.items()]
         if image.base is not None:
             base = IMAGES[image.base]
             self._ensure_built(base)
-            arguments = ["--build-arg", f"BASE_IMAGE={self._tag(base)}"]
+            arguments.append(f"--build-arg=BASE_IMAGE={self._tag(base)}")
         started = time.monotonic()
         with tempfile.TemporaryDirectory(dir=self.work, prefix=f"{image.name}-") as folder:
             staged = Path(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from . import contents
 
@@ -26,11 +27,15 @@ class Image:
     inputs: tuple[str, ...] = ()
     # Folders copied into the context under a name of their own.
     extra: dict[str, Path] = field(default_factory=dict)
+    # Build arguments beside the base image.
+    arguments: dict[str, str] = field(default_factory=dict)
+    # Too large to be in every cluster: built and loaded for who asks for it.
+    on_demand: bool = False
 
 
-def _ours(name: str, folder: str, base: str, fill: Fill | None = None) -> Image:
+def _ours(name: str, folder: str, base: str, fill: Fill | None = None, **other: Any) -> Image:
     """An image of the product: the references the chart uses, in the long form that containerd looks up."""
-    return Image(name, f"docker.io/streaming-monitoring/{name}:0.1.0", REPOSITORY / folder, base, fill)
+    return Image(name, f"docker.io/streaming-monitoring/{name}:0.1.0", REPOSITORY / folder, base, fill, **other)
 
 
 _ALL = (
@@ -72,14 +77,17 @@ _ALL = (
     ),
     _ours("remediator", "operator/remediator", "python"),
     _ours("data-monitor", "operator/data_monitor", "python"),
+    _ours(
+        "data-monitor-report",
+        "operator/data_monitor",
+        "python",
+        arguments={"REQUIREMENTS": "requirements-report.txt"},
+        on_demand=True,
+    ),
     _ours("pipeline", "examples/pipeline", "java", contents.jars),
 )
 
 IMAGES = {image.name: image for image in _ALL}
 
-# What a cluster with the umbrella chart needs: everything but the bases, as far as it has been written.
-DEFAULT = tuple(
-    image.name
-    for image in _ALL
-    if image.name not in {"debian", "python", "java"} and (image.context / "Dockerfile").is_file()
-)
+# What a cluster with the umbrella chart needs: everything but the bases.
+DEFAULT = tuple(image.name for image in _ALL if image.name not in {"debian", "python", "java"} and not image.on_demand)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
@@ -65,6 +65,13 @@ def up(kubeconfig: Path, steps: Steps) -> None:
     kubeconfig.parent.mkdir(parents=True, exist_ok=True)
     kubeconfig.write_text(pki.kubeconfig("admin", f"https://127.0.0.1:{layout.OUTSIDE_PORT}"))
     kubeconfig.chmod(0o600)
+
+
+def add_images(names: Iterable[str], steps: Steps) -> None:
+    """Build images that are made on demand, and load them into the cluster that runs."""
+    from cluster import images
+
+    _load(tools.ensure(TOOLS, steps.say)["ctr"], images.build(tools.cache(), names, steps.say), steps.say)
 
 
 def running() -> bool:

@@ -19,8 +19,14 @@ def test_it_is_bounded_and_takes_rows_as_they_are(batches: list[int], seed: int)
     assert len(drawn["x"]) == len(drawn["twice"]) <= 100 + 5
     assert len(set(drawn["x"])) == len(drawn["x"])
     assert all(b == 2 * a for a, b in zip(drawn["x"], drawn["twice"], strict=True))
-    if begun <= 100:
-        assert sorted(drawn["x"]) == list(range(begun)) or begun > 40  # a pane has room for 40
+    if begun <= 40:  # any of the five panes has room for as many
+        assert sorted(drawn["x"]) == list(range(begun))
+
+
+def test_a_window_that_has_just_begun_fills_the_sample() -> None:
+    sampler = Sampler(["x"], 100, 60, 1)
+    sampler.add(np.zeros(1000, np.int64), [np.arange(1000.0)])
+    assert len(sampler.draw()["x"]) == 100
 
 
 def test_every_event_has_the_same_chance() -> None:
@@ -41,13 +47,31 @@ def test_every_event_has_the_same_chance() -> None:
     assert halves[0] == pytest.approx(halves[1], rel=0.1)
 
 
-def test_what_left_the_window_is_forgotten() -> None:
+def test_it_follows_the_window() -> None:
     sampler = Sampler(["x"], 100, 2, 1)
-    for pane in range(5):
-        sampler.add(np.full(10, pane), [np.full(10, float(pane))])
+
+    def add(*panes: int) -> None:
+        for pane in panes:
+            sampler.add(np.full(10, pane), [np.full(10, float(pane))])
+
+    add(1, 2, 3)
+    sampler.advance(3)
+    assert set(sampler.draw()["x"]) == {2.0, 3.0}
+    # Late ones of the window, early ones of the next; not those that left, nor what claims to be years ahead.
+    add(1, 2, 4, 1_000_000)
+    assert set(sampler.draw()["x"]) == {2.0, 3.0}
+    sampler.advance(4)
     assert set(sampler.draw()["x"]) == {3.0, 4.0}
-    sampler.add(np.zeros(10, np.int64), [np.zeros(10)])
-    assert set(sampler.draw()["x"]) == {3.0, 4.0}
+
+
+def test_wrong_times_before_the_first_window_take_no_room_for_ever() -> None:
+    sampler = Sampler(["x"], 100, 2, 1)
+    for pane in range(1_000_000, 1_000_100):
+        sampler.add(np.full(10, pane), [np.full(10, 0.0)])
+    assert len(sampler._panes) <= 4
+    sampler.advance(3)
+    sampler.add(np.full(10, 3), [np.full(10, 3.0)])
+    assert set(sampler.draw()["x"]) == {3.0}
 
 
 def test_missing_values_are_none() -> None:

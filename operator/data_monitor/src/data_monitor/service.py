@@ -106,6 +106,7 @@ class Service:
         *,
         look: Callable[[float], None],
         others: Callable[[], Mapping[Key, PartitionState]] = dict,
+        evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._monitor = monitor
@@ -117,6 +118,7 @@ class Service:
         self._health = health
         self._look = look
         self._others = others
+        self._evaluated = evaluated
         self._clock = clock
         self._stopped = False
         self._saved_at, self._save_failures = 0.0, 0
@@ -172,7 +174,9 @@ class Service:
         self._source.commit(offsets)
 
     def _evaluate(self, now: float) -> None:
-        self._monitor.evaluate(now, self._others())
+        evaluation = self._monitor.evaluate(now, self._others())
+        if evaluation:
+            self._evaluated(evaluation)
 
     def _look_around(self, now: float) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ class Unavailable(Exception):
 def client_settings(kafka: Kafka, report: Report) -> dict[str, Any]:
     """Settings that every client needs. Raises InputError."""
     properties = dict(kafka.properties)
+    # From Secrets whose keys are a name and a password; neither is to stand in a file that everybody reads.
+    for key in ("username", "password"):
+        if value := os.environ.get(f"KAFKA_SASL_{key.upper()}"):
+            properties[f"sasl.{key}"] = value
     if kafka.properties_file:
         properties |= read_properties(kafka.properties_file)
     return {

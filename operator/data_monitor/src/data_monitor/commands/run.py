@@ -24,11 +24,14 @@ from data_monitor.adapters.snapshot import SnapshotFile
 from data_monitor.adapters.state_topic import StateTopic
 from data_monitor.config import Config
 from data_monitor.core.judge import Judge, Rules
-from data_monitor.core.monitor import Evaluation, Monitor
+from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Key, PartitionState
 from data_monitor.errors import InputError
 from data_monitor.ingest import Ingest
 from data_monitor.readers import Alone, Nowhere, Patience, Together
+from data_monitor.report.folder import Folder
+from data_monitor.report.sampler import Sampler
+from data_monitor.report.writer import SampleWriter
 from data_monitor.service import Partitions, Service, Store, times_of
 
 log = logging.getLogger(__name__)
@@ -60,7 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"metrics.port {settings.metrics.port}: {error.strerror}") from error
     source = Source(settings.kafka, log.warning)
     partitions = Partitions(settings, monitor, source)
-    ingest = Ingest(monitor, settings.kafka.topic, decoder_of(settings, judge), _dead_letters(settings))
+    sample = _sample_writer(settings, judge, times)
+    ingest = Ingest(monitor, settings.kafka.topic, decoder_of(settings, judge), _dead_letters(settings), sample)
     topics = [settings.kafka.topic, *([settings.kafka.dead_letter_topic] if settings.kafka.dead_letter_topic else [])]
     form = Form(judge.reference.digest, times.pane, judge.shape)
     stop = _Stop(patience)
@@ -81,7 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         store = Nowhere()
         alone.begin({}, patience)
-    service = Service(settings, monitor, ingest, source, partitions, store, exporter, health, look=look, others=others)
+    service = Service(
+        settings,
+        monitor,
+        ingest,
+        source,
+        partitions,
+        store,
+        exporter,
+        health,
+        look=look,
+        others=others,
+        evaluated=sample.evaluated if sample else lambda evaluation: None,
+    )
     stop.then(service)
     log.info("watching %s with reference %s", settings.kafka.topic, judge.reference.digest)
     service.run()
@@ -107,6 +123,15 @@ def decoder_of(settings: Config, judge: Judge) -> Decoder | PaneDecoder:
     if settings.kafka.format == "panes":
         return PaneDecoder(judge, round(settings.window.pane * 1000))
     return Decoder(judge.reference, settings.fields)
+
+
+def _sample_writer(settings: Config, judge: Judge, times: Times) -> SampleWriter | None:
+    """What keeps rows for the report; there are none in panes that somebody else counted."""
+    if not settings.report or settings.kafka.format == "panes":
+        return None
+    names = [feature.name for feature in judge.layout.features]
+    sampler = Sampler(names, settings.report.sample_size, times.panes)
+    return SampleWriter(Folder(settings.report.directory), sampler, settings.model, judge, times.pane)
 
 
 def _dead_letters(settings: Config) -> DeadLetterDecoder:
