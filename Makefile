@@ -77,6 +77,7 @@ generate: .venv/.installed ## Write the generated files: CRDs, dashboards, the c
 	$(BIN)/remediator crds > charts/streaming-monitoring/crds/remediation.yaml
 	$(BIN)/python -m dashboards
 	$(BIN)/python scripts/sync_chart_files.py
+	$(BIN)/python scripts/pipeline_reference.py
 	$(BIN)/python scripts/values_docs.py
 
 .PHONY: golden

@@ -101,8 +101,17 @@ class Cluster:
 
     def service(self, service: str, port: int, path: str, **query: str) -> Any:
         """GET from a Service through the API server's proxy; returns the JSON it answers."""
+        return self.page(service, port, path, **query).json()
+
+    def page(self, service: str, port: int, path: str, **query: str) -> httpx.Response:
+        """GET from a Service through the API server's proxy, also where it answers with a redirection."""
         url = f"/api/v1/namespaces/{self.namespace}/services/{service}:{port}/proxy{path}"
-        return self._http.get(url, params=query).raise_for_status().json()
+        return self._http.get(url, params=query, follow_redirects=True).raise_for_status()
+
+    def alerts(self, name: str) -> list[dict[str, Any]]:
+        """What is active of an alert, according to the chart's Prometheus."""
+        active = self.service("kps-prometheus", 9090, "/api/v1/alerts")["data"]["alerts"]
+        return [alert for alert in active if alert["labels"]["alertname"] == name]
 
     def promql(self, query: str) -> list[dict[str, Any]]:
         """Run an instant query on the chart's Prometheus."""

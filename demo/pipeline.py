@@ -33,6 +33,10 @@ class Pipeline:
         self._cluster.patch_config_map(LOADGEN, {"rate": str(rate)})
         self.rate = rate
 
+    def set_shift(self, deviations: float) -> None:
+        """Move the features away from what they are like otherwise (standard deviations)."""
+        self._cluster.patch_config_map(LOADGEN, {"shift": str(deviations)})
+
     def hang(self) -> None:
         """Let the feature lookups of every running TaskManager hang; a new pod's do not."""
         pods = self._cluster.kubectl("get", "pods", f"--selector=app={PIPELINE},component=taskmanager", "--output=name")
@@ -61,8 +65,7 @@ class Pipeline:
 
     def alert(self) -> str:
         """State of the alert in Prometheus."""
-        alerts = self._cluster.service("kps-prometheus", 9090, "/api/v1/alerts")["data"]["alerts"]
-        states = {a["state"] for a in alerts if a["labels"]["alertname"] == self._alert}
+        states = {alert["state"] for alert in self._cluster.alerts(self._alert)}
         return "firing" if "firing" in states else "pending" if states else "inactive"
 
     def critical_alerts(self, since: datetime) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 KINDS = {
     "v1": ["ServiceAccount", "Secret", "ConfigMap", "Service", "PersistentVolumeClaim"],
-    "apps/v1": ["Deployment"],
+    "apps/v1": ["Deployment", "StatefulSet"],
     "policy/v1": ["PodDisruptionBudget"],
     "networking.k8s.io/v1": ["NetworkPolicy"],
     "rbac.authorization.k8s.io/v1": ["Role", "RoleBinding"],

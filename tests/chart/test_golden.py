@@ -41,7 +41,7 @@ def test_a_token_is_only_where_it_is_used(rendered: Render, scenario: str) -> No
     objects = rendered(scenario).objects
     accounts = {line.split(" ")[0] for line in golden.rights(objects)}
     for o in objects:
-        if o["kind"] in ("Deployment", "Job"):
+        if o["kind"] in ("Deployment", "StatefulSet", "Job"):
             pod = o["spec"]["template"]["spec"]
             if pod.get("automountServiceAccountToken", True):
                 assert pod["serviceAccountName"] in accounts, o["metadata"]["name"]

@@ -74,11 +74,9 @@ class Sampler:
         pane = self._panes[number]
         pane.seen += len(events)
         keys = self._random.random(len(events))
-        if len(pane.keys) >= self._each:
-            better = np.flatnonzero(keys < pane.keys[-1])
-        else:
-            # Rows are costly to pick up: no more than can stay.
-            better = np.argsort(keys)[: self._each]
+        # Rows are costly to pick up: none that cannot stay.
+        full = len(pane.keys) >= self._each
+        better = np.flatnonzero(keys < pane.keys[-1]) if full else np.argsort(keys)[: self._each]
         keys, events = keys[better], events[better]
         if len(keys):
             pane.insert(keys, [tuple(column[event] for column in columns) for event in events.tolist()])

@@ -1,0 +1,198 @@
+"""The data monitor on the example pipeline: drift is seen, told and shown; a monitor that is gone is told, too.
+
+Goes on with the release that is there, whatever installed it, or installs one. Its alert times are shortened meanwhile.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cluster.__main__ import KUBECONFIG, up
+from cluster.local import provider as local
+from cluster.steps import Steps
+
+from demo.install import NAMESPACE, RELEASE, install, prepare_chart
+from demo.kube import ROOT, Cluster, wait_for
+from demo.pipeline import LOADGEN, Pipeline
+
+NAME = "streaming-monitoring-data-monitor"
+SHORT_TIMES = Path(__file__).with_name("values-data-monitor.yaml")
+DEMO_VALUES = ("values.yaml", "values-scale.yaml")
+RATE = 200
+DRIFT, STALE = "MLModelPredictionDrift", "DataMonitorStale"
+
+
+class Release:
+    """The chart on the cluster, upgraded to and fro with values of the tests."""
+
+    def __init__(self, provider: str, folder: Path) -> None:
+        self.provider = provider
+        self.steps = Steps()
+        up(provider, self.steps)
+        self.cluster = Cluster(KUBECONFIG, NAMESPACE)
+        self._folder = folder
+        self._chart = prepare_chart(provider, folder / "chart")
+        found = json.loads(self.cluster.helm("list", "--all", "--output=json"))
+        self.found = any(release["name"] == RELEASE for release in found)
+        self._values = [self._own_values()] if self.found else self._demo_values()
+
+    def upgrade(self, *files: Path) -> None:
+        """Upgrade to the values that were there before, and these files over them."""
+        install(self.cluster, self._chart, [*self._values, *files], self.steps.say)
+
+    def values_file(self, values: dict[str, Any]) -> Path:
+        """A values file of that content."""
+        path = self._folder / f"values-{len(list(self._folder.iterdir()))}.yaml"
+        path.write_text(yaml.safe_dump(values))
+        return path
+
+    def _own_values(self) -> Path:
+        return self.values_file(json.loads(self.cluster.helm("get", "values", RELEASE, "--output=json")) or {})
+
+    def _demo_values(self) -> list[Path]:
+        names = [*DEMO_VALUES, *(["values-local.yaml"] if self.provider == "local" else [])]
+        return [ROOT / "demo" / name for name in names]
+
+
+@pytest.fixture(scope="module")
+def release(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """The release with a data monitor and short times."""
+    release = Release(provider, tmp_path_factory.mktemp("release"))
+    release.upgrade(SHORT_TIMES)
+    yield release
+    if release.found:
+        release.upgrade()
+
+
+@pytest.fixture(scope="module")
+def cluster(release: Release) -> Iterator[Cluster]:
+    """A pipeline under a load that it carries easily, with nothing shifted, and a monitor that judges it."""
+    cluster = release.cluster
+    pipeline = Pipeline(cluster, DRIFT)
+    before = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{LOADGEN}")["data"]
+    pipeline.set_shift(0)
+    pipeline.set_rate(RATE)
+    if not release.found:
+        pipeline.wait_healthy(release.steps.say)
+    wait_for("the monitor judges data that does not drift", lambda: ready(cluster) and 0 <= score(cluster) < 0.1, 420)
+    wait_for("no alert of it is active", lambda: not (cluster.alerts(DRIFT) or cluster.alerts(STALE)), 180)
+    yield cluster
+    pipeline.set_shift(0)
+    pipeline.set_rate(int(float(before["rate"])))
+
+
+@pytest.fixture
+def shifted(cluster: Cluster) -> Iterator[None]:
+    """A campaign: dearer items, longer sessions, more phones."""
+    Pipeline(cluster, DRIFT).set_shift(1.5)
+    yield
+    Pipeline(cluster, DRIFT).set_shift(0)
+
+
+def value(cluster: Cluster, query: str) -> float:
+    """The value of an aggregation; -1 where there is nothing. A pod that was just replaced may still have series."""
+    series = cluster.promql(query)
+    return float(series[0]["value"][1]) if series else -1.0
+
+
+def score(cluster: Cluster) -> float:
+    return value(cluster, "max(data_drift_score)")
+
+
+def feature(cluster: Cluster, name: str) -> float:
+    return value(cluster, f'max(data_drift_feature_score{{feature="{name}"}})')
+
+
+def ready(cluster: Cluster) -> bool:
+    """Whether the window is full enough and was judged just now."""
+    age = value(cluster, "time() - max(data_drift_last_evaluation_timestamp_seconds)")
+    return value(cluster, "min(data_drift_window_ready)") == 1 and 0 <= age < 30
+
+
+def firing(cluster: Cluster, name: str) -> Callable[[], dict[str, Any] | None]:
+    return lambda: next((alert for alert in cluster.alerts(name) if alert["state"] == "firing"), None)
+
+
+def test_what_the_pipeline_does_is_measured(cluster: Cluster) -> None:
+    def rate(counter: str) -> float:
+        return value(cluster, f"sum(rate({counter}[1m]))")
+
+    wait_for(
+        "all predictions are seen",
+        lambda: rate("data_monitor_events_total") == pytest.approx(0.99 * RATE, rel=0.1),
+        120,
+    )
+    assert 0 <= value(cluster, "max(late_data_rate)") < 5
+    quantiles = [value(cluster, f'max(ml_inference_latency{{quantile="{q}"}})') for q in ("0.5", "0.95", "0.99")]
+    assert 0 < quantiles[0] <= quantiles[1] <= quantiles[2] < 75
+    # The load generator makes one event in a hundred invalid, in four ways of three error types.
+    kinds = cluster.promql("sum by (error_type) (rate(dlq_messages_total[1m])) > 0")
+    assert {one["metric"]["error_type"] for one in kinds} == {
+        "malformed_json",
+        "schema_violation",
+        "value_out_of_range",
+    }
+    assert rate("validation_errors_total") == 0
+
+
+@pytest.mark.usefixtures("shifted")
+def test_drift_is_told_with_the_features_that_drift(cluster: Cluster) -> None:
+    wait_for("the score rises above the threshold", lambda: score(cluster) > 0.2, 180, every=5)
+    alert = wait_for(f"{DRIFT} fires", firing(cluster, DRIFT), 120)
+    assert alert["labels"]["namespace"] == NAMESPACE
+    assert alert["labels"]["severity"] == "warning"
+    wait_for("the window is full of it", lambda: feature(cluster, "price_log") > 0.4, 120, every=5)
+    assert feature(cluster, "session_minutes") > 0.4
+    # Nobody shifted these.
+    assert feature(cluster, "user_years") < 0.1
+    assert feature(cluster, "intent") < 0.1
+
+    def told() -> bool:
+        active = cluster.service("kps-alertmanager", 9093, "/api/v2/alerts")
+        return any(one["labels"]["alertname"] == DRIFT for one in active)
+
+    wait_for("Alertmanager has it", told, 60)
+    # A drift is not for the remediator: scaling does not change what users do.
+    assert all(one["spec"]["alert"]["name"] != DRIFT for one in cluster.remediations())
+
+
+def test_when_the_data_is_as_before_the_alert_ends(cluster: Cluster) -> None:
+    wait_for("the score falls", lambda: 0 <= score(cluster) < 0.1, 240, every=5)
+    wait_for(f"{DRIFT} ends", lambda: not cluster.alerts(DRIFT), 120)
+
+
+def test_a_monitor_that_is_gone_is_told(cluster: Cluster) -> None:
+    cluster.kubectl("scale", "statefulset", NAME, "--replicas=0")
+    try:
+        alert = wait_for(f"{STALE} fires", firing(cluster, STALE), 240, every=5)
+        assert alert["labels"]["namespace"] == NAMESPACE
+        # Its last score is no judgement of the data of now.
+        assert not cluster.alerts(DRIFT)
+    finally:
+        cluster.kubectl("scale", "statefulset", NAME, "--replicas=1")
+    wait_for("it judges again", lambda: ready(cluster), 240, every=5)
+    wait_for(f"{STALE} ends", lambda: not cluster.alerts(STALE), 120)
+
+
+def test_the_alert_links_to_a_report_of_what_drifts(release: Release, cluster: Cluster) -> None:
+    if release.provider == "local":
+        local.add_images(["data-monitor-report"], release.steps)
+    release.upgrade(SHORT_TIMES, release.values_file({"dataMonitor": {"reports": {"enabled": True}}}))
+    wait_for("the reports are served", lambda: "Drift reports" in cluster.page(NAME, 8001, "/").text, 420, every=5)
+    Pipeline(cluster, DRIFT).set_shift(1.5)
+    try:
+        alert = wait_for(f"{DRIFT} fires", firing(cluster, DRIFT), 420, every=5)
+        assert alert["annotations"]["report_url"] == f"http://{NAME}.{NAMESPACE}.svc:8001/latest"
+
+        def report() -> str | None:
+            page = cluster.page(NAME, 8001, "/latest").text
+            return page if "Jensen-Shannon distance over reference bins" in page else None
+
+        page = wait_for("a report is made", report, 300, every=5)
+        assert "price_log" in page
+    finally:
+        Pipeline(cluster, DRIFT).set_shift(0)
+        release.upgrade(SHORT_TIMES)
