@@ -1,5 +1,6 @@
 """The process against a broker: the mock that librdkafka brings along, which speaks Kafka's protocol."""
 
+import bisect
 import json
 import time
 
@@ -123,3 +124,45 @@ def test_a_damaged_snapshot_is_set_aside_and_counting_begins_anew(broker, monito
     process.wait_for("data_drift_window_events", lambda value: value == 600)
     assert (tmp_path / "snapshot.damaged").read_bytes() == damage
     assert "counting begins anew" in process.log.read_text()
+
+
+def test_panes_counted_elsewhere_say_the_same_as_their_events(broker, monitor, reference):
+    document = json.loads(reference)
+    described = [*document["features"], document["prediction"]]
+    events = [json.loads(text) for text in predictions(3000, shift=0.5)]
+    panes = {}
+    for number, event in enumerate(events):
+        # As two subtasks would, each with half of the events.
+        panes.setdefault((event["ts_ms"] // 10_000, number % 2), []).append(event)
+    broker.create("panes")
+    broker.send("panes", [pane_record(document["digest"], described, at, rows) for (at, _), rows in panes.items()])
+    broker.send("predictions", [json.dumps(event) for event in events])
+    seen = [
+        process.wait_for("data_drift_window_events", lambda value: value == 3000)
+        for process in (
+            monitor(),
+            monitor(kafka={"topic": "panes", "format": "panes"}, state={"store": "none"}),
+        )
+    ]
+    same = [name for name in seen[0] if name.startswith(("data_drift_feature", "data_drift_score", "prediction_drift"))]
+    assert {name: seen[1][name] for name in same} == {name: seen[0][name] for name in same}
+    assert {"data_drift_feature_psi|device", "data_drift_score", "prediction_drift_score"} <= set(same)
+    assert seen[1]["ml_inference_latency|0.95"] == seen[0]["ml_inference_latency|0.95"]
+
+
+def pane_record(digest, described, number, rows):
+    """Written from the documentation of the format, not with the monitor's code."""
+    counts = {}
+    for feature in described:
+        values = [row["features"].get(feature["name"], row.get(feature["name"])) for row in rows]
+        if feature["kind"] == "numeric":
+            bins = [bisect.bisect_right(feature["edges"], value) for value in values]
+            size = len(feature["edges"]) + 2
+        else:
+            bins = [feature["categories"].index(value) for value in values]
+            size = len(feature["categories"]) + 2
+        counts[feature["name"]] = [bins.count(one) for one in range(size)]
+    record = {"format": "streaming-monitoring.dev/drift-pane/v1", "reference": digest, "counts": counts}
+    latencies = [[row["inference_ms"], 1] for row in rows]
+    span = {"startMs": number * 10_000, "lengthMs": 10_000, "events": len(rows)}
+    return json.dumps(record | span | {"latenciesMs": latencies})

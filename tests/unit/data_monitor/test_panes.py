@@ -171,3 +171,18 @@ def test_a_shift_of_one_feature_among_twenty_is_found_in_time(deviations, minute
             assert 0 < (step - 39) * 0.5 <= minutes
             return
     pytest.fail("not found")
+
+
+def test_a_segment_is_judged_against_its_own_reference_and_not_below_the_minimum():
+    dice = np.random.default_rng(5)
+    labels = dice.choice(["m", "d", "t"], 9000, p=[0.6, 0.39, 0.01])
+    values = dice.normal(size=9000) + 3 * (labels == "d")
+    reference = learn([Column("x", values.tolist())], segment=Column("device", labels.tolist()))
+    judge = Judge(reference, Rules())
+    assert reference.segments.values == ("m", "d", "t")
+    window = np.zeros(judge.shape.size, np.int64)
+    for group, (mean, count) in enumerate([(0, 2000), (4, 2000), (0, 99)]):
+        judge.shape.counts(window)[group] = judge.layout.count([dice.normal(mean, size=count)])
+    judgement = judge.drift(window)
+    assert judgement.samples == 4099
+    assert judgement.segments == {"m": pytest.approx(0, abs=0.05), "d": pytest.approx(0.39, abs=0.05)}

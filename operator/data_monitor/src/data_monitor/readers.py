@@ -54,6 +54,7 @@ class Alone:
         self._source = source
         self._partitions = partitions
         self._clock = clock
+        self._missing: set[str] = set()
 
     def begin(self, saved: Mapping[Key, PartitionState], patience: Patience) -> None:
         """Wait for the first topic, and read on from the saved states."""
@@ -83,7 +84,10 @@ class Alone:
             try:
                 found += self._source.partitions(topic)
             except Unavailable as error:
-                log.warning("%s", error)
+                # Said once; it is looked for again every so often.
+                if topic not in self._missing:
+                    log.warning("%s; going on without it", error)
+                self._missing.add(topic)
         return found
 
     def _assign(self) -> None:
