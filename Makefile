@@ -34,6 +34,10 @@ chaos: .venv/.installed ## Kill the data monitor 100 times during a replay, and 
 bench: tools ## Measure, and write build/bench.json (BENCH=NAME for one of tests/bench)
 	$(BIN)/python -m bench $(BENCH)
 
+.PHONY: test-long
+test-long: setup ## Tests of incidents that take many minutes each, on a cluster
+	$(BIN)/pytest -m long $(TESTS)
+
 .PHONY: lint
 lint: .venv/.installed ## Format, types and architecture
 	$(BIN)/ruff check .

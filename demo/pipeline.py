@@ -50,7 +50,7 @@ class Pipeline:
 
     def parallelism(self) -> int | None:
         """Lowest parallelism of the job's running vertices that are not fixed to 1, by JobManager REST."""
-        job = self._job()
+        job = self.job()
         if job["state"] != "RUNNING":
             return None
         return min((v["parallelism"] for v in job["vertices"] if v["parallelism"] > 1), default=1)
@@ -69,9 +69,9 @@ class Pipeline:
         return "firing" if "firing" in states else "pending" if states else "inactive"
 
     def critical_alerts(self, since: datetime) -> list[str]:
-        """Names of the critical alerts that have fired since then, according to Prometheus."""
+        """Names of the critical alerts on Kafka and Flink that have fired since then, according to Prometheus."""
         seconds = int((datetime.now(UTC) - since).total_seconds())
-        fired = f'ALERTS{{alertstate="firing",severity="critical",category!=""}}[{seconds}s]'
+        fired = f'ALERTS{{alertstate="firing",severity="critical",category=~"kafka|flink"}}[{seconds}s]'
         return sorted(
             s["metric"]["alertname"] for s in self._cluster.promql(f"group by (alertname) (last_over_time({fired}))")
         )
@@ -127,10 +127,11 @@ class Pipeline:
         _wait("no alert is active", lambda: self.alert() == "inactive", 120, progress)
 
     def _latest_checkpoint(self, kind: str) -> int | None:
-        found = self._job("/checkpoints")["latest"][kind]
+        found = self.job("/checkpoints")["latest"][kind]
         return None if found is None else int(found["id"])
 
-    def _job(self, part: str = "") -> Any:
+    def job(self, part: str = "") -> Any:
+        """Ask JobManager REST for the job, or for a part of what it knows about it."""
         job_id = self._cluster.flink_deployment(PIPELINE)["status"]["jobStatus"]["jobId"]
         return self._cluster.service(f"{PIPELINE}-rest", 8081, f"/jobs/{job_id}{part}")
 

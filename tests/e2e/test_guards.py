@@ -3,17 +3,14 @@ by hand, because their causes would take longer than their answers; everything b
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods
 
 from demo.kube import Cluster, wait_for
 from demo.pipeline import PIPELINE, Pipeline
-from demo.play import TERMINAL
-
-POLICY_OF = {"HighKafkaLag": "high-kafka-lag", "FlinkCheckpointFailures": "flink-checkpoint-failures"}
 
 
 def lag_alert(cluster: Cluster, group: str) -> dict[str, str]:
@@ -38,37 +35,14 @@ def checkpoint_alert(cluster: Cluster, app: str) -> dict[str, str]:
 
 def answer(cluster: Cluster, labels: dict[str, str], target: str, seconds: float) -> dict[str, Any]:
     """Send an alert and wait for the end of what answers it."""
-    since = datetime.now(UTC).replace(microsecond=0)
+    since = datetime.now(UTC)
     # Unlike all alerts before, so that it is an occurrence of its own.
     cluster.send_alert({**labels, "test": since.isoformat()})
-
-    def ended() -> dict[str, Any] | None:
-        for item in cluster.remediations():
-            created = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
-            if item["spec"]["target"]["name"] == target and created >= since:
-                return item if (item.get("status") or {}).get("phase") in TERMINAL else None
-        return None
-
-    return wait_for(f"an answer about {target} that has ended", ended, seconds)
+    return ended_remediation(cluster, labels["alertname"], target, since, seconds)
 
 
 def outcome(remediation: dict[str, Any]) -> tuple[str, str]:
     return remediation["status"]["phase"], remediation["status"]["reason"]
-
-
-@pytest.fixture
-def quick_policies(cluster: Cluster) -> Iterator[None]:
-    """Without the pauses that a real incident asks for."""
-    before = {}
-    for name in POLICY_OF.values():
-        policy = json.loads(cluster.kubectl("get", "frp", name, "--output=json"))
-        before[name] = policy["spec"]
-        actions = [{**action, "timeout": "45s"} for action in policy["spec"]["actions"][:1]]
-        change = {"actions": actions, "guards": {"cooldown": "0s", "budget": [{"max": 100, "per": "1h"}]}}
-        cluster.kubectl("patch", "frp", name, "--type=merge", f"--patch={json.dumps({'spec': change})}")
-    yield
-    for name, spec in before.items():
-        cluster.kubectl("patch", "frp", name, "--type=merge", f"--patch={json.dumps({'spec': spec})}")
 
 
 @pytest.fixture
@@ -106,26 +80,6 @@ def idle_deployment(cluster: Cluster) -> Iterator[Callable[..., str]]:
     cluster.kubectl("delete", "flinkdeployments", *names, "--timeout=120s")
 
 
-@contextmanager
-def no_more_pods(cluster: Cluster) -> Iterator[None]:
-    """Let the namespace have no pod beyond those it has, as a full cluster would."""
-    pods = cluster.get(f"/api/v1/namespaces/{cluster.namespace}/pods")["items"]
-    running = sum(pod["status"]["phase"] in ("Running", "Pending") for pod in pods)
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "full", "namespace": cluster.namespace},
-        "spec": {"hard": {"pods": str(running)}},
-    }
-    cluster.apply(quota)
-    path = f"/api/v1/namespaces/{cluster.namespace}/resourcequotas/full"
-    wait_for("the quota counts", lambda: cluster.get(path)["status"].get("used"), 30)
-    try:
-        yield
-    finally:
-        cluster.kubectl("delete", "resourcequota", "full")
-
-
 def test_a_stateless_job_is_refused(cluster: Cluster, idle_deployment: Callable[..., str]) -> None:
     name = idle_deployment("stateless-job", {"upgradeMode": "stateless"})
     remediation = answer(cluster, lag_alert(cluster, name), name, 60)
@@ -140,11 +94,11 @@ def test_a_job_with_a_fixed_number_of_task_managers_is_not_scaled(
     assert outcome(remediation) == ("Refused", "TaskManagerReplicasSet")
 
 
-@pytest.mark.usefixtures("quick_policies")
 def test_a_scale_that_gets_no_slots_is_undone(cluster: Cluster) -> None:
     pipeline = Pipeline(cluster, "HighKafkaLag")
     pipeline.wait_healthy(print)
-    with no_more_pods(cluster):
+    scale = {"type": "Scale", "scale": {"factor": 2, "max": 4}, "timeout": "45s"}
+    with changed_policy(cluster, "high-kafka-lag", actions=[scale], guards=NO_PAUSES), no_more_pods(cluster):
         remediation = answer(cluster, lag_alert(cluster, PIPELINE), PIPELINE, 180)
     assert outcome(remediation) == ("Ineffective", "Reverted")
     assert remediation["status"]["action"] == "Scale 2 to 4"
@@ -155,7 +109,6 @@ def test_a_scale_that_gets_no_slots_is_undone(cluster: Cluster) -> None:
     assert ":4" not in overrides
 
 
-@pytest.mark.usefixtures("quick_policies")
 def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
     pipeline = Pipeline(cluster, "FlinkCheckpointFailures")
     # A job that gives up at the first failure, and a failure.
@@ -175,10 +128,8 @@ def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
     wait_for(
         "the job has failed", lambda: cluster.flink_deployment(PIPELINE)["status"]["lifecycleState"] == "FAILED", 180
     )
-    policy = {"spec": {"actions": [{"type": "Restore", "timeout": "5m"}]}}
-    cluster.kubectl("patch", "frp", "flink-checkpoint-failures", "--type=merge", f"--patch={json.dumps(policy)}")
-
-    remediation = answer(cluster, checkpoint_alert(cluster, PIPELINE), PIPELINE, 420)
+    with changed_policy(cluster, "flink-checkpoint-failures", guards=NO_PAUSES):
+        remediation = answer(cluster, checkpoint_alert(cluster, PIPELINE), PIPELINE, 420)
     assert remediation["status"]["phase"] == "Succeeded", remediation["status"]["message"]
     assert remediation["status"]["before"]["checkpoint"] >= checkpoint
     assert pipeline.restored_checkpoint() >= checkpoint

@@ -31,7 +31,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     _common(run)
     run.add_argument("--rate", type=_number(parse_rate), default=400.0, help="events per second (400)")
     run.add_argument("--rate-file", type=Path, help="a file with the rate, read again every second")
-    run.add_argument("--bad-fraction", type=_fraction, default=0.01, help="share of invalid events (0.01)")
+    run.add_argument("--bad-fraction", type=_fraction, default=0.001, help="share of invalid events (0.001)")
     run.add_argument("--late-fraction", type=_fraction, default=0.0, help="share of late events (0)")
     run.add_argument("--late-seconds", type=float, default=60.0, help="how late these are (60)")
     run.add_argument(

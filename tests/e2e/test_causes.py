@@ -1,0 +1,77 @@
+"""Critical alerts fire for their real causes and stay silent through planned work. Some causes take many minutes, so
+these tests run by `make test-long` only; lag and failing checkpoints are the demo's scenarios."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_of
+
+from demo.install import RELEASE, prepare_chart
+from demo.kube import Cluster, wait_for
+from demo.pipeline import PIPELINE, Pipeline
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_alerts(cluster: Cluster, provider: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Shorten `for`, by an upgrade like a user's."""
+    values: Path = tmp_path_factory.mktemp("values") / "quick.json"
+    overrides = {"KafkaConsumerStalled": {"for": "15s"}, "FlinkTaskManagerDown": {"for": "30s"}}
+    values.write_text(json.dumps({"rules": {"overrides": overrides}}))
+    chart = prepare_chart(provider, tmp_path_factory.mktemp("chart"))
+    cluster.helm("upgrade", RELEASE, chart, "--reset-then-reuse-values", f"--values={values}", "--timeout=10m")
+
+
+def test_a_planned_rescale_is_silent(cluster: Cluster) -> None:
+    pipeline, since = Pipeline(cluster, "HighKafkaLag"), datetime.now(UTC)
+    pipeline.wait_healthy(print)
+    vertices = [v["id"] for v in pipeline.job()["vertices"] if v["parallelism"] > 1]
+    for parallelism in (4, 2):
+        overrides = ",".join(f"{vertex}:{parallelism}" for vertex in vertices)
+        change = {"spec": {"flinkConfiguration": {"pipeline.jobvertex-parallelism-overrides": overrides}}}
+        cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={json.dumps(change)}")
+        wait_for(f"parallelism {parallelism}", lambda p=parallelism: pipeline.parallelism() == p, 180)
+    pipeline.wait_healthy(print)
+    assert pipeline.critical_alerts(since) == []
+
+
+def test_a_task_manager_that_is_killed_for_good_is_told(cluster: Cluster) -> None:
+    pipeline = Pipeline(cluster, "FlinkTaskManagerDown")
+    pods = cluster.kubectl("get", "pods", f"--selector=app={PIPELINE},component=taskmanager", "--output=name").split()
+    since = datetime.now(UTC)
+    with no_more_pods(cluster, fewer=len(pods)):
+        cluster.kubectl("delete", *pods, "--grace-period=0", "--force")
+        wait_for("FlinkTaskManagerDown is firing", lambda: pipeline.alert() == "firing", 300)
+        # The job waits for its TaskManagers: a restore would not bring them.
+        wait_for("a record", lambda: remediation_of(cluster, "FlinkTaskManagerDown", PIPELINE, since), 60)
+    pipeline.wait_running(print)
+    answer = ended_remediation(cluster, "FlinkTaskManagerDown", PIPELINE, since, 300)
+    assert answer["status"]["phase"] in ("Refused", "Cancelled"), answer["status"]
+
+
+def test_a_consumer_that_stands_still_is_restored_when_a_person_agrees(cluster: Cluster) -> None:
+    pipeline, since = Pipeline(cluster, "KafkaConsumerStalled"), datetime.now(UTC)
+    pipeline.wait_healthy(print)
+    paused = {"pauseRequests": ["test"], **NO_PAUSES}
+    with (
+        changed_policy(cluster, "flink-checkpoint-failures", guards=paused),
+        changed_policy(cluster, "kafka-consumer-stalled", guards=NO_PAUSES),
+    ):
+        pipeline.hang()
+        wait_for("KafkaConsumerStalled is firing", lambda: pipeline.alert() == "firing", 600)
+
+        def asked() -> dict | None:
+            found = remediation_of(cluster, "KafkaConsumerStalled", PIPELINE, since)
+            return found if found and (found.get("status") or {}).get("phase") == "AwaitingApproval" else None
+
+        name = wait_for("a person is asked", asked, 120)["metadata"]["name"]
+        waiting = remediation_of(cluster, "FlinkCheckpointFailures", PIPELINE, since)
+        assert waiting is not None
+        assert waiting["status"]["reason"] == "Paused"
+        cluster.kubectl("annotate", "frem", name, "remediation.streaming-monitoring.dev/approval=approved")
+        answer = ended_remediation(cluster, "KafkaConsumerStalled", PIPELINE, since, 600)
+    assert answer["status"]["phase"] == "Succeeded", answer["status"]
+    pipeline.wait_healthy(print)
