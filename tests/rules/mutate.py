@@ -149,9 +149,12 @@ def run(rules: Path) -> tuple[int, list[str]]:
         tests.mkdir(parents=True)
         for group in content["groups"]:
             for index, rule in enumerate(group["rules"]):
-                names = depending(rule, group["rules"])
+                names, before = depending(rule, group["rules"]), total
                 for path in test_files:
                     (tests / path.name).write_text(yaml.safe_dump(relevant(path, names)))
+                    target.write_text(yaml.safe_dump(content, sort_keys=False))
+                    if not passes(tests / path.name):
+                        raise SystemExit(f"{path.name} fails without any change")
                 for description, changed in mutants(rule):
                     if not is_rule(changed["expr"]):
                         continue
@@ -161,6 +164,7 @@ def run(rules: Path) -> tuple[int, list[str]]:
                     if all(passes(tests / path.name) for path in test_files):
                         survivors.append(f"{rule.get('alert') or rule['record']}: {description}")
                 group["rules"][index] = rule
+                print(f"  {rule.get('alert') or rule['record']}: {total - before} mutants", file=sys.stderr, flush=True)
     return total, survivors
 
 
