@@ -64,8 +64,8 @@ class Shown:
 class Marks:
     """What happened: when alerts fired, and what a remediation did."""
 
-    firing: list[tuple[str, float, float]]
-    """Name, first and last moment."""
+    firing: list[tuple[float, float]]
+    """First and last moments of the times in which any alert fired."""
     events: list[tuple[float, str]]
 
 
@@ -86,17 +86,19 @@ def look(prometheus: Prometheus, board: queries.Board, titles: Sequence[str], sp
 
 def happened(prometheus: Prometheus, board: queries.Board, span: Span) -> Marks:
     """Ask for what the board's annotations mark."""
-    firing, events = [], set()
+    firing: set[float] = set()
+    events = set()
     for annotation in board["annotations"]["list"]:
         expr = queries.fill_in(annotation["expr"])
         for series in prometheus.range(expr, span.start, span.end, span.step):
-            title = _name(annotation["titleFormat"], series.labels)
+            # What has no action ends in a colon.
+            title = _name(annotation["titleFormat"], series.labels).rstrip(":")
             if annotation["useValueForTime"]:
                 times = {value // 1000 for _, value in series.points}
                 events |= {(time, f"{title}, {_name(annotation['textFormat'], series.labels)}") for time in times}
             else:
-                firing.append((title, series.points[0][0], series.points[-1][0]))
-    return Marks(firing, sorted(event for event in events if span.start <= event[0] <= span.end))
+                firing |= {time for time, _ in series.points}
+    return Marks(_runs(sorted(firing), span), sorted(event for event in events if span.start <= event[0] <= span.end))
 
 
 def draw(shown: Sequence[Shown], marks: Marks, span: Span, title: str, source: str) -> str:
@@ -146,9 +148,9 @@ def _graph(axes: Axes, shown: Shown, marks: Marks, span: Span) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.text(value, unit)))
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    for _, first, last in marks.firing:
+    for first, last in marks.firing:
         axes.axvspan(span.minutes(first), span.minutes(last), color=_RED, alpha=0.1, linewidth=0)
-    axes.set_xlabel("min", loc="right", fontsize=7, labelpad=-9)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda minutes, _: f"{minutes:g} min"))
     _number(axes, marks, span)
     if shown.empty:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", color=_GREY)
@@ -169,7 +171,7 @@ def _graph(axes: Axes, shown: Shown, marks: Marks, span: Span) -> None:
         axes.set_ylim(bottom=0, top=None if highest > 0 else 1)
     more = len(shown.lines) - _LEGEND
     axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.02, -0.1), ncols=1, fontsize=6.5, frameon=False, borderaxespad=0,
+        loc="upper left", bbox_to_anchor=(-0.02, -0.13), ncols=1, fontsize=6.5, frameon=False, borderaxespad=0,
         labelspacing=0.15, handlelength=1.2, title=f"and {more} more" if more > 0 else None, title_fontsize=6,
         alignment="left",
     )  # fmt: skip
@@ -188,6 +190,17 @@ def _number(axes: Axes, marks: Marks, span: Span) -> None:
     for minutes, numbers in groups:
         place = axes.get_xaxis_transform()
         axes.text(minutes, 1.01, ",".join(numbers), transform=place, fontsize=6, color=_BLUE, ha="center")
+
+
+def _runs(times: Sequence[float], span: Span) -> list[tuple[float, float]]:
+    """First and last of those that follow each other without a gap."""
+    runs: list[tuple[float, float]] = []
+    for time in times:
+        if runs and time - runs[-1][1] <= 1.5 * span.step:
+            runs[-1] = (runs[-1][0], time)
+        else:
+            runs.append((time, time))
+    return runs
 
 
 def _name(template: str, labels: dict[str, str]) -> str:

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Draw panels of the dashboards from the Prometheus of a cluster that a demo has left: the README's pictures.
 
-By default the last remediation is shown, from five minutes before its first sign to five minutes after its end.
+By default the last remediation that succeeded is shown, from five minutes before its first sign to five minutes after
+its end.
 """
 
 import argparse
@@ -39,12 +40,13 @@ HOURS = 6
 
 
 def incident(prometheus: Prometheus, now: float, name: str | None = None) -> draw.Span | None:
-    """The time of a remediation, or of the last one, with some before and after; None if there was none."""
+    """The time of a remediation (the last one that succeeded), with some before and after; None if there was none."""
     records = prometheus.range("remediator_remediation_phase_timestamp_seconds", now - HOURS * 3600, now, 15)
-    if not records:
-        return None
-    shown = name or max(records, key=lambda record: record.points[-1][1]).labels["remediation"]
-    times = [value for record in records if record.labels["remediation"] == shown for _, value in record.points]
+    if name is None:
+        succeeded = [record for record in records if record.labels["phase"] == "Succeeded"]
+        last = max(succeeded, key=lambda record: record.points[-1][1], default=None)
+        name = last.labels["remediation"] if last else ""
+    times = [value for record in records if record.labels["remediation"] == name for _, value in record.points]
     if not times:
         return None
     return draw.Span(min(times) - AROUND, min(max(times) + AROUND, now))
@@ -54,8 +56,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/images", help="folder of the pictures (docs/images)")
     parser.add_argument("--prometheus", metavar="URL", help="ask this Prometheus instead of the cluster's")
-    parser.add_argument("--remediation", metavar="NAME", help="show this FlinkRemediation instead of the last one")
-    parser.add_argument("--minutes", type=float, help="show this long until now instead of the last remediation")
+    parser.add_argument("--remediation", metavar="NAME", help="show this FlinkRemediation")
+    parser.add_argument("--minutes", type=float, help="show this long until now")
     arguments = parser.parse_args()
     if not arguments.prometheus and not KUBECONFIG.exists():
         print("No cluster runs here: make demo first, or name a --prometheus.", file=sys.stderr)
@@ -69,7 +71,7 @@ def main() -> int:
         else:
             span = incident(prometheus, now, arguments.remediation)
         if span is None:
-            print(f"No such remediation within {HOURS} hours; --minutes N shows the time until now.", file=sys.stderr)
+            print(f"No such remediation within {HOURS} hours; see --remediation and --minutes.", file=sys.stderr)
             return 1
         return pictures(prometheus, arguments.out, span)
     except httpx.HTTPError as error:

@@ -31,7 +31,7 @@ class Answers:
             values = [[time, str(time)] for time in range(1000, 1605, 5) if not 1200 < time < 1300]
             found = [{"metric": LAG, "values": values}]
         elif expr.startswith("ALERTS"):
-            found = [{"metric": {"alertname": "HighKafkaLag"}, "values": [[1100, "1"], [1200, "1"]]}]
+            found = [{"metric": {"alertname": "HighKafkaLag"}, "values": [[1100, "1"], [1105, "1"], [1200, "1"]]}]
         elif "phase_timestamp" in expr:
             found = [{"metric": RECORD, "values": [[1400, "1350000"], [1405, "1350000"], [1600, "900000"]]}]
         return {"data": {"result": found}}
@@ -62,6 +62,11 @@ def test_what_happened_is_numbered_and_explained_once() -> None:
     assert found.count("1") == 1
 
 
+def test_alerts_fire_as_long_as_prometheus_says_so() -> None:
+    marks = draw.happened(Prometheus(Answers()), PIPELINE, SPAN)
+    assert marks.firing == [(1100, 1105), (1200, 1200)]
+
+
 def test_a_panel_without_data_says_so() -> None:
     found = picture("Backlog by consumer group", "Restarts")
     assert found.count("no data") == 1
@@ -89,12 +94,13 @@ def test_the_last_remediation_is_shown_with_some_before_and_after() -> None:
             {"metric": {"remediation": "a", "phase": "Succeeded"}, "values": [[9000, "5000"]]},
             {"metric": {"remediation": "b", "phase": "Verifying"}, "values": [[9000, "8000"]]},
             {"metric": {"remediation": "b", "phase": "Succeeded"}, "values": [[9000, "8100"]]},
+            {"metric": {"remediation": "c", "phase": "Refused"}, "values": [[9000, "8900"]]},
         ]
         return {"data": {"result": records}}
 
     assert pictures.incident(Prometheus(ask), 9000) == draw.Span(7700, 8400)
     assert pictures.incident(Prometheus(ask), 9000, "a") == draw.Span(4700, 5300)
-    assert pictures.incident(Prometheus(ask), 9000, "c") is None
+    assert pictures.incident(Prometheus(ask), 9000, "d") is None
     assert pictures.incident(Prometheus(ask), 8200) == draw.Span(7700, 8200)
 
 
