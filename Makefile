@@ -19,7 +19,7 @@ help: ## Show the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: tools ## From nothing to an alert that heals a real Flink job (CLUSTER=existing|kind|local, SCENARIO=scale|restore)
+demo: .venv/.installed ## From nothing to an alert that heals a real Flink job (CLUSTER=existing|kind|local, SCENARIO=scale|restore)
 	$(BIN)/python -m demo $(if $(CLUSTER),--cluster=$(CLUSTER)) $(if $(SCENARIO),--scenario=$(SCENARIO))
 
 .PHONY: test

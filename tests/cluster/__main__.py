@@ -28,8 +28,6 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
         raise local.ProviderError("only kind has a dry run: its steps are commands")
     if not dry_run:
         KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
-        with steps.step("tools in .tools/bin"):
-            tools.link(steps.say)
     match provider:
         case "local":
             local.up(KUBECONFIG, steps)
@@ -44,6 +42,9 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
                 raise local.ProviderError(f"the existing provider needs a kubeconfig; there is none at {source}")
             shutil.copyfile(source, KUBECONFIG)
             KUBECONFIG.chmod(0o600)
+    if not dry_run:
+        with steps.step("tools in .tools/bin"):
+            tools.link(("helm", "kubectl"), steps.say)
 
 
 def down(provider: str, dry_run: bool = False) -> None:
@@ -89,7 +90,7 @@ def main() -> int:
             case "status":
                 return status(provider)
             case _:
-                tools.link(steps.say)
+                tools.link(progress=steps.say)
     except (local.ProviderError, tools.ToolError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -153,10 +153,10 @@ def ensure(names: Iterable[str], progress: Progress = lambda _: None) -> dict[st
     return paths
 
 
-def link(progress: Progress = lambda _: None) -> None:
-    """Make .tools/bin: links to the programs that the Makefile and the tests use."""
+def link(names: Iterable[str] = LINKED, progress: Progress = lambda _: None) -> None:
+    """Make .tools/bin: links to the programs that the Makefile and the tests use, or to some of them."""
     LINKS.mkdir(parents=True, exist_ok=True)
-    for name, path in ensure(LINKED, progress).items():
+    for name, path in ensure(names, progress).items():
         _relink(LINKS / name, path)
 
 

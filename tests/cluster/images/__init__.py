@@ -5,6 +5,6 @@ under a hash of everything that goes into it, so that a second run builds nothin
 """
 
 from .builder import build, keys
-from .catalogue import DEFAULT, IMAGES, Image
+from .catalogue import DEFAULT, IMAGES, PROGRAMS, Image
 
-__all__ = ["DEFAULT", "IMAGES", "Image", "build", "keys"]
+__all__ = ["DEFAULT", "IMAGES", "PROGRAMS", "Image", "build", "keys"]

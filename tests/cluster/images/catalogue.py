@@ -38,6 +38,13 @@ def _ours(name: str, folder: str, base: str, fill: Fill | None = None, **other: 
     return Image(name, f"docker.io/streaming-monitoring/{name}:0.1.0", REPOSITORY / folder, base, fill, **other)
 
 
+_MONITORING = (
+    ("alertmanager", "0.25.0", contents.alertmanager),
+    ("node-exporter", "1.5.0", None),
+    ("prometheus", "3.16.0", None),
+    ("prometheus-operator", "0.85.0", None),
+    ("prometheus-config-reloader", "0.85.0", None),
+)
 _ALL = (
     Image("pause", "localhost/pause:1", HERE / "pause", fill=contents.pause),
     Image("debian", "localhost/debian:bookworm", HERE / "debian", fill=contents.debian, inputs=contents.DEBIAN_INPUTS),
@@ -58,23 +65,6 @@ _ALL = (
         base="python",
         extra={"strimzi_standin": HERE.parent / "strimzi_standin"},
     ),
-    *(
-        Image(
-            name,
-            f"localhost/{name}:{version}",
-            HERE / "monitoring" / name,
-            base="debian",
-            fill=fill or contents.program(name),
-            inputs=(version,),
-        )
-        for name, version, fill in (
-            ("prometheus", "3.16.0", None),
-            ("alertmanager", "0.25.0", contents.alertmanager),
-            ("node-exporter", "1.5.0", None),
-            ("prometheus-operator", "0.85.0", None),
-            ("prometheus-config-reloader", "0.85.0", None),
-        )
-    ),
     _ours("remediator", "operator/remediator", "python"),
     _ours("data-monitor", "operator/data_monitor", "python"),
     _ours(
@@ -85,9 +75,24 @@ _ALL = (
         on_demand=True,
     ),
     _ours("pipeline", "examples/pipeline", "java", contents.jars),
+    # Last, because their programs take long to compile.
+    *(
+        Image(
+            name,
+            f"localhost/{name}:{version}",
+            HERE / "monitoring" / name,
+            base="debian",
+            fill=fill or contents.program(name),
+            inputs=(version,),
+        )
+        for name, version, fill in _MONITORING
+    ),
 )
 
 IMAGES = {image.name: image for image in _ALL}
 
 # What a cluster with the umbrella chart needs: everything but the bases.
 DEFAULT = tuple(image.name for image in _ALL if image.name not in {"debian", "python", "java"} and not image.on_demand)
+
+# Programs of the machine's tools that images are made of.
+PROGRAMS = tuple(name for name, _, _ in _MONITORING)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -20,7 +21,16 @@ from . import components, layout, network, pki, processes
 
 PAUSE_IMAGE = "localhost/pause:1"
 TOOLS = (
-    *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"),
+    *(
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubelet",
+        "kube-proxy",
+        "kubectl",
+        "helm",
+    ),
     *("coredns", "containerd", "ctr", "runc", "cni", "nft", "conntrack", "ip", "debootstrap", "buildah"),
 )
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -50,12 +60,13 @@ def up(kubeconfig: Path, steps: Steps) -> None:
     lacks = missing()
     if lacks:
         raise ProviderError(f"the local provider needs: {', '.join(lacks)}")
-    with steps.step("programs"):
-        found = tools.ensure(TOOLS, steps.say)
-    with steps.step("images built"):
-        from cluster import images
+    from cluster import images
 
+    # At once, because programs are compiled and images mostly downloaded.
+    with steps.step("programs and images built"), ThreadPoolExecutor() as pool:
+        programs = pool.submit(tools.ensure, (*TOOLS, *images.PROGRAMS), steps.say)
         archives = images.build(tools.cache(), images.DEFAULT, steps.say)
+        found = programs.result()
     if not running():
         with steps.step("remains of an earlier cluster removed"):
             clean()
