@@ -111,12 +111,15 @@ def test_a_missing_file_and_a_missing_option(folder: Path, capsys: pytest.Captur
     assert "not a time such as" in capsys.readouterr().err
 
 
-def test_a_webhook_with_one_alert_is_as_good(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_webhook_or_a_list_with_one_alert_is_as_good(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder) == 0
     alone = capsys.readouterr().out
-    (folder / "alert.json").write_text(json.dumps({"version": "4", "groupKey": "", "alerts": [ALERT]}, indent="\t"))
-    assert run(folder) == 0
-    assert capsys.readouterr().out == alone
+    webhook = {"version": "4", "groupKey": "", "alerts": [ALERT]}
+    of_amtool = [{**ALERT, "status": {"state": "active", "silencedBy": []}, "receivers": [{"name": "a"}]}]
+    for document in (webhook, of_amtool):
+        (folder / "alert.json").write_text(json.dumps(document, indent="\t"))
+        assert run(folder) == 0
+        assert capsys.readouterr().out == alone
 
 
 def test_a_manifest_as_it_stands_in_git_is_not_deployed_yet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,8 +92,7 @@ class Loop(RuleBasedStateMachine):
             try:
                 self.resource = apply_json_patch(self.resource, record.plan.patch)
             except jsonpatch.JsonPatchException:
-                record.phase, record.plan = Phase.PENDING, None
-                self.begun.remove(record.attempts.pop())
+                record.phase, record.plan = Phase.PENDING, None  # it counts: it may have been applied and taken back
                 return
             self.applied[record.plan.id] += 1
         if not crash:

@@ -73,7 +73,7 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     files = {
         "policy": "FlinkRemediationPolicy (YAML)",
-        "alert": "one alert of Alertmanager's webhook, or a webhook with one (JSON)",
+        "alert": "one alert of Alertmanager's webhook, or of amtool alert query -o json (JSON)",
         "target": "FlinkDeployment, with its status (YAML, as of kubectl get -o yaml)",
         "job": "JobManager REST, /jobs/ID (JSON); without it the vertices are not known",
         "checkpoints": "JobManager REST, /jobs/ID/checkpoints (JSON); without it the job counts as one that takes none",

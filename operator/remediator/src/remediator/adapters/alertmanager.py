@@ -39,7 +39,7 @@ class Alertmanager:
         same = before["uptime"] == after["uptime"]
         return State(
             started=datetime.fromisoformat(after["uptime"]) if same else datetime.now(UTC),
-            active=[_as_in_webhook(alert) for alert in alerts if alert["status"]["state"] == "active"],
+            active=[as_in_webhook(alert) for alert in alerts if alert["status"]["state"] == "active"],
             fingerprints=frozenset(alert["fingerprint"] for alert in alerts),
         )
 
@@ -48,6 +48,7 @@ class Alertmanager:
         return response.raise_for_status().json()
 
 
-def _as_in_webhook(alert: dict[str, Any]) -> dict[str, Any]:
+def as_in_webhook(alert: dict[str, Any]) -> dict[str, Any]:
+    """Return an active alert of the API in the form of a webhook's."""
     kept = ("labels", "annotations", "startsAt", "fingerprint", "generatorURL")
     return {"status": "firing", **{key: alert[key] for key in kept if key in alert}}

@@ -1,4 +1,4 @@
-"""Applies CustomResourceDefinitions, which Helm installs once and never upgrades, by server-side apply."""
+"""Applies CustomResourceDefinitions by server-side apply, for who does not install the chart."""
 
 import warnings
 from collections.abc import Sequence

@@ -49,8 +49,11 @@ class Actor:
             return await self.finish(remediation, Phase.FAILED, Reason.TARGET_DELETED, gone)
         if target.annotations.get(PLAN_ANNOTATION) != plan.id:
             assert status.times.planned is not None
+            if target.generation != plan.observed_generation:
+                return await self._plan_anew(remediation, "The FlinkDeployment changed after the plan was made.")
             if remediation.resolved or self._clock() - status.times.planned > PLAN_LIFETIME:
-                return await self._plan_anew(remediation, "The plan is too old, or the alert is over.")
+                too_late = "The plan is too old, or the alert is over; nothing was done."
+                return await self._plan_anew(remediation, too_late, begun=False)
             try:
                 target = await self._patch(remediation, plan.patch)
             except Conflict:
@@ -147,7 +150,10 @@ class Actor:
         await self._release(remediation)
         return AT_ONCE
 
-    async def _plan_anew(self, remediation: Remediation, why: str) -> timedelta:
+    async def _plan_anew(self, remediation: Remediation, why: str, begun: bool = True) -> timedelta:
+        # Where the FlinkDeployment has changed, nobody knows whether our patch was applied and taken back: it counts.
+        status = remediation.status
+        ended = end_attempt(status, self._clock(), Reason.CHANGED_BY_OTHERS, why)
         await self._record(
             remediation,
             Phase.PENDING,
@@ -155,8 +161,8 @@ class Actor:
             why,
             plan=None,
             action="",
-            attempts=remediation.status.attempts[:-1],  # it was never begun
-            times=Times(approval_requested=remediation.status.times.approval_requested),
+            attempts=ended if begun else status.attempts[:-1],
+            times=Times(approval_requested=status.times.approval_requested),
         )
         await self._release(remediation)
         return AT_ONCE

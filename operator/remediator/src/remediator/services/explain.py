@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from remediator.adapters.alertmanager import as_in_webhook
 from remediator.adapters.flink_rest import to_job
 from remediator.api.alertmanager import Alert
 from remediator.api.policy import Mode, PolicySpec
@@ -21,11 +22,18 @@ from remediator.api.remediation import AlertReference, TargetReference
 from remediator.core.decide import decide
 from remediator.core.decision import Act, Decision, Wait
 from remediator.core.flinkdeployment import FlinkDeployment, parse
-from remediator.core.matching import ByName, is_target, target_query
+from remediator.core.matching import is_target, target_query
 from remediator.core.naming import remediation_name
 from remediator.core.record import describe
 from remediator.core.snapshot import Job, Progress, Snapshot
-from remediator.services.resources import Remediation, as_sibling, read_policy, read_remediation
+from remediator.services.resources import (
+    Remediation,
+    alert_reference,
+    as_sibling,
+    missing_target,
+    read_policy,
+    read_remediation,
+)
 
 Document = dict[str, Any]
 Read = TypeVar("Read")
@@ -42,7 +50,7 @@ class Files:
     policy: Path
     """A FlinkRemediationPolicy."""
     alert: Path
-    """One alert of a webhook of Alertmanager, or a webhook with one."""
+    """One alert of Alertmanager's webhook or of its API; or a webhook, or a list, with one."""
     target: Path
     """The FlinkDeployment."""
     job: Path | None = None
@@ -85,14 +93,8 @@ def read_snapshot(files: Files, now: datetime) -> Snapshot:
     if is_target(query, target):
         ref = TargetReference(namespace=target.namespace, name=target.name, uid=target.uid)
     else:
-        ref = TargetReference(namespace=query.namespace, name=query.name if isinstance(query, ByName) else query.group)
-    reference = AlertReference(
-        name=alert.labels.get("alertname", ""),
-        fingerprint=alert.fingerprint,
-        starts_at=alert.starts_at,
-        labels=alert.labels,
-        annotations=alert.annotations,
-    )
+        ref = missing_target(query)
+    reference = alert_reference(alert)
     metadata = resource.get("metadata") or {}
     own, others = _split(_history(files.history), str(metadata.get("name", "")), ref, reference)
     name = remediation_name(reference.name, str(metadata.get("uid", "")), ref, alert.fingerprint, alert.starts_at)
@@ -128,12 +130,14 @@ def _split(
 
 def _one_alert(path: Path) -> Any:
     document = _single(path)
-    alerts = document.get("alerts") if isinstance(document, dict) else None
-    if not isinstance(alerts, list):
-        return document
-    if len(alerts) != 1:
-        raise BadInput(f"{path}: holds {len(alerts)} alerts; give one of them")
-    return alerts[0]
+    alerts = document.get("alerts", document) if isinstance(document, dict) else document
+    if isinstance(alerts, list):
+        if len(alerts) != 1:
+            raise BadInput(f"{path}: holds {len(alerts)} alerts; give one of them")
+        alerts = alerts[0]
+    if isinstance(alerts, dict) and isinstance(alerts.get("status"), dict):
+        return as_in_webhook(alerts)
+    return alerts
 
 
 def _target(path: Path) -> FlinkDeployment:

@@ -13,11 +13,11 @@ from remediator.api.alertmanager import Alert, Webhook
 from remediator.api.names import API_VERSION, POLICY_LABEL, RESOLVED_ANNOTATION, TARGET_LABEL
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase
-from remediator.api.remediation import AlertReference, PolicyReference, RemediationSpec, TargetReference
+from remediator.api.remediation import PolicyReference, RemediationSpec, TargetReference
 from remediator.core.flinkdeployment import parse
 from remediator.core.matching import ByName, first_mismatch, is_target, target_query
 from remediator.core.naming import remediation_name, target_hash
-from remediator.services.resources import dump, read_policy
+from remediator.services.resources import alert_reference, dump, missing_target, read_policy
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Ingest:
         return [
             TargetReference(namespace=r["metadata"]["namespace"], name=r["metadata"]["name"], uid=r["metadata"]["uid"])
             for r in found
-        ] or [TargetReference(namespace=query.namespace[:253], name=named[:253])]
+        ] or [missing_target(query)]
 
     async def _record(
         self, policy: _Policy, alert: Alert, target: TargetReference, group_key: str, receipt: Receipt
@@ -148,15 +148,7 @@ class Ingest:
         spec = RemediationSpec(
             policy_ref=PolicyReference(name=policy.name, uid=policy.uid),
             target=target,
-            alert=AlertReference(
-                name=alertname[:253],
-                fingerprint=alert.fingerprint[:64],
-                starts_at=alert.starts_at,
-                labels=_bounded(alert.labels),
-                annotations=_bounded(alert.annotations),
-                generator_url=alert.generator_url[:4096],
-                group_key=group_key[:4096],
-            ),
+            alert=alert_reference(alert, group_key),
         )
         labels = {TARGET_LABEL: target_hash(target), POLICY_LABEL: policy.name[:63].rstrip("-.")}
         try:
@@ -174,10 +166,6 @@ class Ingest:
         annotation = {RESOLVED_ANNOTATION: ended.astimezone(UTC).isoformat(timespec="seconds")}
         await self._kube.merge_patch(REMEDIATIONS, self._namespace, name, {"metadata": {"annotations": annotation}})
         return True
-
-
-def _bounded(labels: dict[str, str]) -> dict[str, str]:
-    return {key: value[:4096] for key, value in list(labels.items())[:64]}
 
 
 def _first_error(error: ValidationError) -> str:

@@ -88,10 +88,11 @@ class Reconciler:
                 return await self._commit(remediation, plan, snapshot)
 
     async def _end(self, remediation: Remediation, phase: Phase, reason: Reason, message: str) -> timedelta | None:
-        if remediation.status.attempts:
+        done = [a for a in remediation.status.attempts if a.reason != Reason.CHANGED_BY_OTHERS]
+        if done:
             # Something was done and did not help; that the ladder ends here must not hide it, and wakes somebody unless
             # the trouble is over.
-            last = remediation.status.attempts[-1]
+            last = done[-1]
             message = f"{last.action} did not help ({last.reason}). {message}"
             phase = phase if reason is Reason.ALERT_RESOLVED else Phase.INEFFECTIVE
         return await self._actor.finish(remediation, phase, reason, message)

@@ -7,9 +7,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from remediator.adapters.kube import Resource
+from remediator.api.alertmanager import Alert
 from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION
 from remediator.api.policy import PolicySpec
-from remediator.api.remediation import RemediationSpec, RemediationStatus
+from remediator.api.remediation import AlertReference, RemediationSpec, RemediationStatus, TargetReference
+from remediator.core.matching import ByConsumerGroup, ByName
 from remediator.core.snapshot import Progress, Sibling
 
 
@@ -92,6 +94,29 @@ def as_sibling(remediation: Remediation) -> Sibling:
 def read_policy(resource: Resource) -> PolicySpec:
     """Read a policy's spec. Raises pydantic.ValidationError for what the CRD's rules do not catch."""
     return PolicySpec.model_validate(resource["spec"])
+
+
+def alert_reference(alert: Alert, group_key: str = "") -> AlertReference:
+    """Return what is recorded of an alert; what the custom resource has no room for is cut off."""
+    return AlertReference(
+        name=alert.labels.get("alertname", "")[:253],
+        fingerprint=alert.fingerprint[:64],
+        starts_at=alert.starts_at,
+        labels=_bounded(alert.labels),
+        annotations=_bounded(alert.annotations),
+        generator_url=alert.generator_url[:4096],
+        group_key=group_key[:4096],
+    )
+
+
+def _bounded(labels: dict[str, str]) -> dict[str, str]:
+    return {key: value[:4096] for key, value in list(labels.items())[:64]}
+
+
+def missing_target(query: ByName | ByConsumerGroup) -> TargetReference:
+    """Return what is recorded where no FlinkDeployment was found: what the alert named."""
+    named = query.name if isinstance(query, ByName) else query.group
+    return TargetReference(namespace=query.namespace[:253], name=named[:253])
 
 
 def dump(model: RemediationSpec | RemediationStatus) -> dict[str, Any]:
