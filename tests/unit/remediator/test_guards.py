@@ -98,7 +98,7 @@ CASES = [
     (Reason.MANUAL_RESTORE_REQUIRED, Refuse, {"policy": policy(actions=LAST_RESORT), "target": _ASKS, "job": NO_PATH}),
     (Reason.TARGET_NOT_STABLE, Refuse, _restore(in_state("SUSPENDED"))),
     (Reason.MANUAL_RESTORE_REQUIRED, Refuse, _restore(_ASKS)),
-    (Reason.APPROVAL_REQUIRED, Wait, {"policy": _APPROVAL}),
+    (Reason.APPROVAL_REQUIRED, Wait, {"policy": _APPROVAL, "namespace": "streaming"}),
     (Reason.APPROVAL_DENIED, Cancel, {"policy": _APPROVAL, "progress": Progress(approval="denied")}),
     (
         Reason.APPROVAL_EXPIRED,
@@ -179,11 +179,11 @@ def test_who_is_asked_learns_what_follows_and_what_was_misspelt() -> None:
     ladder = policy(
         actions=[{"type": "Scale", "scale": {"max": 4}}, {"type": "Restart"}], guards={"approval": {"required": True}}
     )
-    decision = decide(snapshot(policy=ladder, progress=Progress(approval="yes")))
+    decision = decide(snapshot(policy=ladder, progress=Progress(approval="yes"), namespace="streaming"))
     assert isinstance(decision, Wait)
     assert "Scale 2 to 4 (and, if that does not help, Restart) waits for approval" in decision.message
     assert "'yes' is neither" in decision.message
-    assert "kubectl annotate flinkremediation high-kafka-lag-1" in decision.message
+    assert "kubectl -n streaming annotate frem high-kafka-lag-1 " in decision.message
 
 
 def test_a_policy_without_a_storm_gate_acts_in_a_storm() -> None:

@@ -104,6 +104,8 @@ class Snapshot:
     """None while the JobManager does not answer."""
     siblings: tuple[Sibling, ...] = ()
     progress: Progress = Progress()
+    namespace: str = ""
+    """Namespace of the remediation that is decided on; empty where nobody says."""
     partitions: int | None = None
     """Most partitions of a topic that the job's consumer groups read; None where Prometheus does not know."""
 

@@ -101,6 +101,7 @@ def read_snapshot(files: Files, now: datetime) -> Snapshot:
     return Snapshot(
         now=now,
         name=own.name if own else name,
+        namespace=str(metadata.get("namespace", "")),
         alert=reference,
         resolved=alert.status == "resolved" or (own is not None and own.resolved),
         target_ref=ref,

@@ -39,6 +39,7 @@ class Gatherer:
         return Snapshot(
             now=self._clock(),
             name=remediation.name,
+            namespace=remediation.namespace,
             alert=remediation.spec.alert,
             resolved=remediation.resolved,
             target_ref=remediation.spec.target,

@@ -32,9 +32,10 @@ def approved(s: Snapshot) -> Objection | None:
     following = [str(action.type) for action in s.policy.actions[s.progress.step + 1 :]]
     also = f" (and, if that does not help, {', '.join(following)})" if following else ""
     unknown = f" {answer!r} is neither." if answer else ""
+    place = f"-n {s.namespace} " if s.namespace else ""
     return Wait(
         Reason.APPROVAL_REQUIRED,
         f"{what}{also} waits for approval until {expires:%H:%M:%S} UTC: "
-        f"kubectl annotate flinkremediation {s.name} {APPROVAL_ANNOTATION}={APPROVED} (or {DENIED}).{unknown}",
+        f"kubectl {place}annotate frem {s.name} {APPROVAL_ANNOTATION}={APPROVED} (or {DENIED}).{unknown}",
         min(expires, s.now + LOOK_AGAIN),
     )
