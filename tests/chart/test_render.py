@@ -369,6 +369,7 @@ def test_notes_say_what_to_do_next(notes: Callable[..., str]) -> None:
     assert "kubectl -n streaming get frem" in text
     assert "WARNING: checkpoints are on an emptyDir" in text
     assert "configmap streaming-monitoring-loadgen" in text
+    assert "svc/streaming-monitoring-data-monitor 8001" in text
     assert "get secret grafana" in text
 
 
