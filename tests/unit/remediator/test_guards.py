@@ -12,7 +12,7 @@ from remediator.core.decide import decide
 from remediator.core.decision import Act, Cancel, Refuse, Wait
 from remediator.core.flinkdeployment import parse
 from remediator.core.guards import CHAIN, SCALE_BACK_CHAIN
-from remediator.core.snapshot import Checkpoint, Progress
+from remediator.core.snapshot import Checkpoint, Progress, Vertex
 from worlds import ALERT, NOW, RESTORE, flink_resource, in_state, job, policy, sibling, snapshot, target
 
 
@@ -78,6 +78,7 @@ CASES = [
     (Reason.MANAGED_BY_GITOPS, Refuse, {"target": _marked(annotations={"argocd.argoproj.io/tracking-id": "x"})}),
     (Reason.MANAGED_BY_GITOPS, Refuse, {"target": _marked(managedFields=[{"manager": "kustomize-controller"}])}),
     (Reason.TARGET_NOT_STABLE, Wait, {"target": in_state("STABLE", jobStatus={"state": "RESTARTING"})}),
+    (Reason.TARGET_NOT_STABLE, Wait, {"job": job(vertices=(Vertex("aa", "source", 2, 128, "SCHEDULED"),))}),
     (Reason.OPERATOR_RECOVERING, Wait, {"target": in_state("STABLE", jobManagerDeploymentStatus="DEPLOYING")}),
     (Reason.OPERATOR_RECOVERING, Wait, {"target": in_state("STABLE", jobManagerDeploymentStatus="MISSING")}),
     (Reason.NO_COMPLETED_CHECKPOINT, Refuse, {"job": job(completed=None)}),
@@ -150,6 +151,7 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         _restore(in_state("FAILED")),
         {"policy": policy(actions=ONLY_IF_FAILED), "target": in_state("FAILED")},
         {"policy": IN_PLACE},
+        {"job": job(vertices=(*job().vertices, Vertex("dd", "lookup table", 1, 128, "FINISHED")))},
         _restore(target(taskManager={"replicas": 2})),
         _restore(target(), job=job(completed=Checkpoint(7, NOW - timedelta(minutes=30)))),
     ],

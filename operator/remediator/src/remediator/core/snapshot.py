@@ -49,8 +49,9 @@ class Job:
 
     @property
     def running(self) -> bool:
-        """Whether the job and all of its vertices run; a job that waits for slots calls itself RUNNING too."""
-        return self.state == "RUNNING" and all(v.status == "RUNNING" for v in self.vertices)
+        """Whether the job and all of its vertices run, or have come to their end; a job that waits for slots calls
+        itself RUNNING too."""
+        return self.state == "RUNNING" and all(v.status in ("RUNNING", "FINISHED") for v in self.vertices)
 
     @property
     def latest(self) -> Checkpoint | None:

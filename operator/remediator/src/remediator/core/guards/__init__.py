@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from remediator.core.guards.action import (
     checkpoint_fits,
-    fails_before_restore,
+    failed_if_asked,
     in_place_possible,
     job_manager_answers,
     parallelism_fits,
@@ -46,7 +46,7 @@ CHAIN: tuple[Guard, ...] = (
     stable,
     not_busy,
     operator_at_rest,
-    fails_before_restore,
+    failed_if_asked,
     job_manager_answers,
     room_to_scale,
     some_vertex_follows,

@@ -16,7 +16,7 @@ from remediator.core.snapshot import Snapshot
 
 
 @guard(Reason.JOB_NOT_FAILED)
-def fails_before_restore(s: Snapshot) -> Objection | None:
+def failed_if_asked(s: Snapshot) -> Objection | None:
     """A restore that is meant for failed jobs leaves alone what Flink still brings back by itself."""
     target = found(s)
     if not _restore(s).only_if_failed or "FAILED" in (target.lifecycle_state, target.job_state):

@@ -129,8 +129,12 @@ def stable(s: Snapshot) -> Objection | None:
             Reason.TARGET_NOT_STABLE,
             f"Lifecycle state {state}: a {action.lower()} is no remedy. {told}".strip(),
         )
-    if action is ActionType.SCALE and target.job_state not in ("", "RUNNING"):
-        return wait(s, Reason.TARGET_NOT_STABLE, f"The job is {target.job_state}; only a running job is scaled.")
+    if action is ActionType.SCALE:
+        if target.job_state not in ("", "RUNNING"):
+            return wait(s, Reason.TARGET_NOT_STABLE, f"The job is {target.job_state}; only a running job is scaled.")
+        if s.job is not None and s.job.vertices and not s.job.running:
+            waiting = f"By JobManager REST the job is {s.job.state}, and not all of its vertices run"
+            return wait(s, Reason.TARGET_NOT_STABLE, f"{waiting}; only a running job is scaled.")
     return None
 
 
