@@ -54,7 +54,7 @@ def monitor(settings, source, count):
     store = SnapshotFile(settings.state.path, Form(judge.reference.digest, watch.times.pane, judge.shape))
     ingest = Ingest(watch, settings.kafka.topic, Decoder(judge.reference, Fields()), DeadLetterDecoder("type", []))
     exporter = Exporter("bench", judge.reference.digest, judge.thresholds, [])
-    service = Service(settings, watch, ingest, source, partitions, store, exporter, health, look=alone.look)
+    service = Service(settings, watch, ingest, source, partitions, alone, store, exporter, health)
 
     def stop_at_the_end():
         while sum(state.counters["records"] for state in list(watch.states.values())) < count:

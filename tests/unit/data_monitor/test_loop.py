@@ -7,7 +7,7 @@ import time
 import pytest
 from data_monitor.__main__ import main
 from mock_broker import MockBroker
-from monitor_process import FIRST_MS, MonitorProcess, predictions
+from monitor_process import FIRST_MS, MonitorProcess, predictions, until
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_a_shift_a_late_burst_and_an_idle_partition(broker, monitor):
     seen = process.wait_for("data_drift_score", lambda value: value > 0.3)
     assert seen["data_drift_features_drifted"] == 1
     assert seen["data_drift_feature_score|session_minutes"] < 0.1
-    assert seen["late_events_total"] == 20
+    process.wait_for("late_events_total", lambda value: value == 20)
 
 
 def test_nothing_is_published_below_the_minimum(broker, monitor):
@@ -166,3 +166,15 @@ def pane_record(digest, described, number, rows):
     latencies = [[row["inference_ms"], 1] for row in rows]
     span = {"startMs": number * 10_000, "lengthMs": 10_000, "events": len(rows)}
     return json.dumps(record | span | {"latenciesMs": latencies})
+
+
+def test_a_stop_while_the_broker_is_away_leaves_the_state_as_it_was(broker, monitor, tmp_path):
+    broker.send("predictions", predictions(600))
+    process = monitor()
+    process.wait_for("data_monitor_records_total", lambda value: value == 600)
+    assert process.stop() == 0
+    before = (tmp_path / "snapshot").read_bytes()
+    lost = monitor(kafka={"bootstrapServers": "127.0.0.1:1"})
+    until(lambda: "waiting" in lost.log.read_text(), "it waits")
+    assert lost.stop() == 0
+    assert (tmp_path / "snapshot").read_bytes() == before

@@ -55,27 +55,42 @@ class Alone:
         self._partitions = partitions
         self._clock = clock
         self._missing: set[str] = set()
+        self._reading: list[Key] = []
 
     def begin(self, saved: Mapping[Key, PartitionState], patience: Patience) -> None:
         """Wait for the first topic, and read on from the saved states."""
-        keys = patience.until_there(lambda: self._source.partitions(self._topics[0])) or []
-        keys += self._optional()
         now = self._clock()
-        for key in keys:
+        for key, state in saved.items():
+            if key[0] in self._topics:
+                # Also those whose topic is not there for now: the next snapshot must hold them.
+                self._monitor.adopt(key, state, now)
+        keys = patience.until_there(lambda: self._source.partitions(self._topics[0])) or []
+        for key in [*keys, *self._optional()]:
             # A topic without a saved state is read from the configured place on, a new partition from its beginning.
             appeared = any(topic == key[0] for topic, _ in saved)
             patience.until_there(partial(self._partitions.take_up, key, saved.get(key), appeared=appeared, now=now))
-        self._assign()
+            self._reading.append(key)
+        if not patience.stopped:
+            self.assign()
 
     def look(self, now: float) -> None:
         """Take up partitions and topics that have appeared. Raises Unavailable."""
         found = [*self._source.partitions(self._topics[0]), *self._optional()]
-        new = [key for key in found if key not in self._monitor.states]
+        new = [key for key in found if key not in self._reading]
         for key in new:
             log.info("%s/%d has appeared", *key)
-            self._partitions.take_up(key, None, appeared=True, now=now)
+            self._partitions.take_up(key, self._monitor.states.get(key), appeared=True, now=now)
+            self._reading.append(key)
         if new:
-            self._assign()
+            self.assign()
+
+    def assign(self) -> None:
+        """Read on from where the monitor's states are."""
+        self._source.assign({key: self._monitor.states[key].next_offset for key in self._reading})
+
+    def others(self) -> Mapping[Key, PartitionState]:
+        """There are none."""
+        return {}
 
     def _optional(self) -> list[Key]:
         """Partitions of the dead letter topic, which may not be there yet."""
@@ -89,9 +104,6 @@ class Alone:
                     log.warning("%s; going on without it", error)
                 self._missing.add(topic)
         return found
-
-    def _assign(self) -> None:
-        self._source.assign({key: state.next_offset for key, state in self._monitor.states.items()})
 
 
 class Together:
@@ -124,6 +136,10 @@ class Together:
     def look(self, now: float) -> None:
         """Nothing to do: the group tells of new partitions."""
 
+    def assign(self) -> None:
+        """Read on from where the monitor's states are."""
+        self._source.assign({key: state.next_offset for key, state in self._monitor.states.items()})
+
     def others(self) -> Mapping[Key, PartitionState]:
         """The states of partitions that other replicas read."""
         return self._store.others(self._monitor.states)
@@ -146,15 +162,9 @@ class Together:
         self._patience.until_there(self._store.catch_up)
         now = self._clock()
         for key in keys:
-            self._patience.until_there(
-                partial(
-                    self._partitions.take_up,
-                    key,
-                    self._store.get(key),
-                    appeared=self._store.knows(key[0]),
-                    now=now,
-                )
-            )
+            # All that were there at the beginning have a state.
+            take_up = partial(self._partitions.take_up, key, self._store.get(key), appeared=True, now=now)
+            self._patience.until_there(take_up)
         log.info("reading %s", ", ".join(f"{topic}/{partition}" for topic, partition in sorted(keys)) or "nothing")
         return {key: self._monitor.states[key].next_offset for key in keys if key in self._monitor.states}
 

@@ -30,6 +30,19 @@ class Store(Protocol):
         """Keep the state. Raises OSError or Unavailable; then the last one is still there."""
 
 
+class Reader(Protocol):
+    """Decides which partitions are read."""
+
+    def look(self, now: float) -> None:
+        """See what has changed at the broker. Raises Unavailable."""
+
+    def assign(self) -> None:
+        """Read on from where the monitor's states are."""
+
+    def others(self) -> Mapping[Key, PartitionState]:
+        """The states of partitions that other replicas read."""
+
+
 def times_of(config: Config) -> Times:
     """The spans that the core works with."""
     window, lateness = config.window, config.lateness
@@ -66,7 +79,7 @@ class Partitions:
         if state.next_offset > high:
             # The topic was made anew: what is in it has not been seen.
             log.warning("%s/%d: ends at %d, the state at %d; reading it anew", *key, high, state.next_offset)
-            state.next_offset = low
+            state.next_offset, state.epoch = low, state.epoch + 1
         if state.next_offset < low:
             log.warning("%s/%d: %d records were deleted before they were read", *key, low - state.next_offset)
             self._skip_to(state, low)
@@ -100,12 +113,11 @@ class Service:
         ingest: Ingest,
         source: Source,
         partitions: Partitions,
+        reader: Reader,
         store: Store,
         exporter: Exporter,
         health: Health,
         *,
-        look: Callable[[float], None],
-        others: Callable[[], Mapping[Key, PartitionState]] = dict,
         evaluated: Callable[[Evaluation], None] = lambda evaluation: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -116,8 +128,7 @@ class Service:
         self._store = store
         self._exporter = exporter
         self._health = health
-        self._look = look
-        self._others = others
+        self._reader = reader
         self._evaluated = evaluated
         self._clock = clock
         self._stopped = False
@@ -174,16 +185,16 @@ class Service:
         self._source.commit(offsets)
 
     def _evaluate(self, now: float) -> None:
-        evaluation = self._monitor.evaluate(now, self._others())
+        evaluation = self._monitor.evaluate(now, self._reader.others())
         if evaluation:
             self._evaluated(evaluation)
 
     def _look_around(self, now: float) -> None:
         try:
-            self._look(now)
+            self._reader.look(now)
             skipped = [self._partitions.skip_ahead(key, state, now) for key, state in self._monitor.states.items()]
             if any(skipped):
-                self._source.assign({key: state.next_offset for key, state in self._monitor.states.items()})
+                self._reader.assign()
         except Unavailable as error:
             log.warning("%s", error)
 

@@ -44,6 +44,7 @@ class PartitionRecord(msgspec.Struct):
     next_offset: int
     newest_ms: int
     record_ms: int
+    epoch: int
     counters: dict[str, int]
     numbers: list[int]
     panes: bytes
@@ -61,6 +62,7 @@ def to_record(key: Key, state: PartitionState, form: Form) -> PartitionRecord:
         state.next_offset,
         state.newest_ms,
         state.record_ms,
+        state.epoch,
         dict(state.counters),
         numbers,
         panes,
@@ -71,7 +73,9 @@ def from_record(record: PartitionRecord, form: Form) -> tuple[Key, PartitionStat
     """The inverse of to_record. Raises Damaged."""
     if record.version != _VERSION:
         raise Damaged(f"version {record.version}, this program knows {_VERSION}")
-    state = PartitionState(record.next_offset, record.newest_ms, record.record_ms, counters=Counter(record.counters))
+    state = PartitionState(
+        record.next_offset, record.newest_ms, record.record_ms, epoch=record.epoch, counters=Counter(record.counters)
+    )
     if record.form == form.name:
         panes = np.frombuffer(record.panes, "<i4")
         if panes.size != len(record.numbers) * form.shape.size:

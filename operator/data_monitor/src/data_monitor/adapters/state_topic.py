@@ -1,7 +1,7 @@
 """Each partition's state as a record of a compacted topic: it moves with the partition, and every replica sees all.
 
 A state and its offset depend on the partition's records alone (core.panes), so whoever wrote a record, it is right for
-its offset. The highest offset is taken; a replica that was paused and writes an old state does no harm.
+its offset. The furthest one is taken; a replica that was paused and writes an old state does no harm.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class StateTopic:
         )
         self._next: dict[int, int] = {}
         self._view: dict[Key, PartitionState] = {}
-        self._written: dict[Key, int] = {}
+        self._written: dict[Key, tuple[int, int]] = {}
 
     def open(self) -> None:
         """Make the topic if it is missing, and read all of it. Raises Unavailable."""
@@ -88,7 +88,7 @@ class StateTopic:
     def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None = None) -> None:
         """Write the states that have moved on. Raises Unavailable."""
         del evaluation
-        moved = {key: state for key, state in states.items() if self._written.get(key) != state.next_offset}
+        moved = {key: state for key, state in states.items() if self._written.get(key) != state.progress}
         failed: list[Any] = []
 
         def delivered(error: Any, message: Message) -> None:
@@ -106,7 +106,7 @@ class StateTopic:
             self._producer.poll(0)
         if self._producer.flush(_TIMEOUT_SECONDS) or failed:
             raise Unavailable(f"topic {self._topic}: {failed[0].str() if failed else 'no answer'}")
-        self._written.update({key: state.next_offset for key, state in moved.items()})
+        self._written.update({key: state.progress for key, state in moved.items()})
 
     def close(self) -> None:
         """Give the connections back."""
@@ -125,7 +125,7 @@ class StateTopic:
                 log.error("topic %s: record %d is left out: %s", self._topic, message.offset(), error)
                 continue
             known = self._view.get(key)
-            if known is None or known.next_offset <= state.next_offset:
+            if known is None or known.progress <= state.progress:
                 self._view[key] = state
         return len(messages)
 

@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from prometheus_client import REGISTRY, disable_created_metrics
@@ -32,7 +31,7 @@ from data_monitor.readers import Alone, Nowhere, Patience, Together
 from data_monitor.report.folder import Folder
 from data_monitor.report.sampler import Sampler
 from data_monitor.report.writer import SampleWriter
-from data_monitor.service import Partitions, Service, Store, times_of
+from data_monitor.service import Partitions, Reader, Service, Store, times_of
 
 log = logging.getLogger(__name__)
 
@@ -68,35 +67,28 @@ def run(arguments: argparse.Namespace) -> int:
     topics = [settings.kafka.topic, *([settings.kafka.dead_letter_topic] if settings.kafka.dead_letter_topic else [])]
     form = Form(judge.reference.digest, times.pane, judge.shape)
     stop = _Stop(patience)
-    alone = Alone(topics, monitor, source, partitions, time.time)
     store: Store
-    look: Callable[[float], None] = alone.look
-    others: Callable[[], Mapping[Key, PartitionState]] = dict
+    reader: Reader
     if settings.state.store == "topic":
         store = state_topic = StateTopic(settings.kafka, settings.state.topic, form)
-        together = Together(topics, monitor, source, partitions, state_topic, patience, time.time)
+        reader = together = Together(topics, monitor, source, partitions, state_topic, patience, time.time)
         together.begin()
-        look, others = together.look, together.others
-    elif settings.state.store == "file":
-        store = file = SnapshotFile(settings.state.path, form)
-        states, evaluation = _load(file, patience)
+    else:
+        reader = alone = Alone(topics, monitor, source, partitions, time.time)
+        states: dict[Key, PartitionState] = {}
+        evaluation = None
+        store = Nowhere()
+        if settings.state.store == "file":
+            store = file = SnapshotFile(settings.state.path, form)
+            states, evaluation = _load(file, patience)
         alone.begin(states, patience)
         monitor.resume(evaluation, time.time())
-    else:
-        store = Nowhere()
-        alone.begin({}, patience)
+    if patience.stopped:
+        # Not all partitions have been taken up: a snapshot of these would lose the others.
+        return 0
+    evaluated = sample.evaluated if sample else lambda evaluation: None
     service = Service(
-        settings,
-        monitor,
-        ingest,
-        source,
-        partitions,
-        store,
-        exporter,
-        health,
-        look=look,
-        others=others,
-        evaluated=sample.evaluated if sample else lambda evaluation: None,
+        settings, monitor, ingest, source, partitions, reader, store, exporter, health, evaluated=evaluated
     )
     stop.then(service)
     log.info("watching %s with reference %s", settings.kafka.topic, judge.reference.digest)

@@ -75,8 +75,15 @@ class PartitionState:
     """When the last record was written, by the broker's account; -1 before the first one."""
     panes: dict[int, NDArray[np.int32]] = field(default_factory=dict)
     """By number: event time divided by the pane's length."""
+    epoch: int = 0
+    """How often the topic was made anew: offsets of different epochs cannot be compared."""
     counters: Counter[str] = field(default_factory=Counter)
     """Since the beginning: records, events, late, expired, skipped, invalid.<type>, dead.<type>."""
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Higher is later."""
+        return self.epoch, self.next_offset
 
     def add(self, events: Events, shape: Shape, pane_ms: int, keep: int, allowed_ms: int) -> None:
         """Add events to their panes; ``keep`` panes before the newest are kept, ``allowed_ms`` makes none late."""
