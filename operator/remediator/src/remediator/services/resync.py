@@ -30,7 +30,9 @@ class Resync:
         """Ingest the active alerts; mark what is recorded as firing and Alertmanager no longer knows as resolved."""
         try:
             state = await self._alertmanager.state()
-            receipt = await self._ingest.ingest(Webhook.model_validate({"version": "4", "alerts": state.active}))
+            # Alertmanager's API names no groups.
+            webhook = Webhook(version="4", group_key="", alerts=state.active)
+            receipt = await self._ingest.ingest(webhook)
             metrics.count_watchdog(receipt.watchdog)
             if self._clock() - state.started >= SETTLED:
                 receipt.resolved += await self._ingest.resolve_all_but(state.fingerprints)
