@@ -74,6 +74,7 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
 @kopf.on.cleanup()
 async def cleanup(memo: kopf.Memo, **_: Any) -> None:
     """Close what startup opened."""
+    memo.stop.set()  # kopf waits five seconds for whoever still looks at its flag, while nobody holds the Lease
     memo.housekeeping.cancel()
     await memo.resources.aclose()
 

@@ -42,7 +42,7 @@ async def _run(config: ControllerConfig) -> None:
             await kopf.operator(
                 standalone=True,
                 namespaces=[config.namespace],
-                memo=kopf.Memo(config=config, health=health, kube=kube.fenced(lambda: lease.held)),
+                memo=kopf.Memo(config=config, health=health, kube=kube.fenced(lambda: lease.held), stop=stop),
                 # kopf would ask for the user's name, which a container's user may not have.
                 identity=identity,  # type: ignore[arg-type]
                 stop_flag=stop,
