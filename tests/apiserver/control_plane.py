@@ -33,10 +33,12 @@ class ControlPlane:
         self._apiserver: subprocess.Popen[bytes] | None = None
         (folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
         subprocess.run(["openssl", "genrsa", "-out", str(folder / "sa.key"), "2048"], check=True, capture_output=True)
-        self.kubeconfig = self.write_kubeconfig("kubeconfig", f"https://127.0.0.1:{self.port}")
+        self.kubeconfig = self.write_kubeconfig("kubeconfig")
 
-    def write_kubeconfig(self, name: str, server: str) -> Path:
-        """Write a kubeconfig of the administrator for a server's address."""
+    def write_kubeconfig(self, name: str, server: str = "", token: str = "") -> Path:
+        """Write a kubeconfig for a server's address and a token; without them the API server's and the
+        administrator's."""
+        server = server or f"https://127.0.0.1:{self.port}"
         cluster: dict[str, Any] = {"server": server}
         if server.startswith("https"):
             cluster["insecure-skip-tls-verify"] = True  # a certificate that the API server made for itself
@@ -44,21 +46,21 @@ class ControlPlane:
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "admin", "user": {"token": self._token}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "users": [{"name": "user", "user": {"token": token or self._token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
             "current-context": "test",
         }
         path = self._folder / name
         path.write_text(yaml.safe_dump(document))
         return path
 
-    def client(self) -> httpx.Client:
-        """Return a client with the administrator's rights."""
+    def client(self, token: str = "") -> httpx.Client:
+        """Return a client with a token's rights; without one, the administrator's."""
         return httpx.Client(
             base_url=f"https://127.0.0.1:{self.port}",
             verify=False,
-            headers={"Authorization": f"Bearer {self._token}"},
-            timeout=10,
+            headers={"Authorization": f"Bearer {token or self._token}"},
+            timeout=60,
         )
 
     def start_etcd(self) -> None:
@@ -75,7 +77,7 @@ class ControlPlane:
             f"--initial-cluster=default={peer}",
         )
 
-    def start_api_server(self, seconds: float = 60) -> None:
+    def start_api_server(self, seconds: float = 180) -> None:
         """Start kube-apiserver and wait until it is ready."""
         key = str(self._folder / "sa.key")
         self._apiserver = self._spawn(

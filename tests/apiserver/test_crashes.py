@@ -1,11 +1,17 @@
 """A crash at any write leaves a state from which the next start finishes; nothing is done twice."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import httpx
 import pytest
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, REMEDIATIONS, ApiServer, Kube
+from remediator.adapters.flink_rest import FlinkRest
+from remediator.adapters.kube import ApiServer, Kube, connect
+from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
 from remediator.api.names import PLAN_ANNOTATION
@@ -15,7 +21,9 @@ from remediator.services.ingest import Ingest
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 
-from apiserver.world import FlinkStandIn, PrometheusStandIn, World
+from apiserver.conftest import Install
+from apiserver.installation import Installation
+from apiserver.world import SCALE, Job, Resource
 
 WRITES = ("create", "replace", "delete", "replace_status", "json_patch", "merge_patch")
 
@@ -25,10 +33,11 @@ class Crash(BaseException):
 
 
 class CrashingKube:
-    """A client whose process dies at its n-th write, before or after the API server took it."""
+    """A client whose process dies right after the API server took its n-th write. To the API server that is the same as
+    dying right before the next one."""
 
-    def __init__(self, kube: Kube, crash_at: int | None = None, after: bool = False) -> None:
-        self._kube, self._crash_at, self._after = kube, crash_at, after
+    def __init__(self, kube: Kube, crash_at: int | None = None) -> None:
+        self._kube, self._crash_at = kube, crash_at
         self.writes: list[tuple[str, str]] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -38,113 +47,141 @@ class CrashingKube:
 
         async def write(kind: Any, *arguments: Any) -> Any:
             self.writes.append((name, kind.plural))
-            due = len(self.writes) == self._crash_at
-            if due and not self._after:
-                raise Crash
             result = await method(kind, *arguments)
-            if due:
+            if len(self.writes) == self._crash_at:
                 raise Crash
             return result
 
         return write
 
 
-def reconciler(kube: Any, world: World, holds: bool = True) -> Reconciler:
-    def clock() -> datetime:
-        return datetime.now(UTC)
+class Driver:
+    """What the processes do, step by step."""
 
-    flink: Any = FlinkStandIn(world)
-    prometheus: Any = PrometheusStandIn(holds)
-    leases = TargetLeases(kube, world.namespace)
-    return Reconciler(kube, Gatherer(kube, flink, prometheus, clock), leases, Recorder(kube, "test"), clock)
+    def __init__(self, installation: Installation, receiver: ApiServer, controller: ApiServer, http: Any) -> None:
+        self.installation, self.controller = installation, controller
+        self._receiver, self._http = receiver, http
 
+    async def receive(self, alert: Resource) -> str:
+        """Ingest an alert; returns the name of the FlinkRemediation."""
+        namespace = self.installation.world.namespace
+        webhook = Webhook.model_validate(self.installation.world.webhook(alert))
+        (name,) = (await Ingest(self._receiver, namespace, [namespace]).ingest(webhook)).created
+        return name
 
-async def receive(kube: Kube, world: World, **changes: Any) -> str:
-    webhook = Webhook.model_validate(world.webhook(world.alert(**changes)))
-    receipt = await Ingest(kube, world.namespace, [world.namespace]).ingest(webhook)
-    (name,) = receipt.created
-    return name
+    def reconciler(self, kube: Any) -> Reconciler:
+        """Return a freshly started reconciler."""
 
+        def clock() -> datetime:
+            return datetime.now(UTC)
 
-async def drive(service: Reconciler, world: World, name: str) -> None:
-    for _ in range(20):
-        if await service.step(world.namespace, name) is None:
-            return
-    raise AssertionError("it does not come to an end")
+        outside, namespace = self.installation.outside, self.installation.world.namespace
+        flink = FlinkRest(self._http, outside.flink_rest_url_template)
+        gatherer = Gatherer(kube, flink, Prometheus(outside.prometheus_url), clock)
+        return Reconciler(kube, gatherer, TargetLeases(kube, namespace), Recorder(kube, "test"), clock)
 
-
-async def undisturbed(kube: Kube, world: World, holds: bool = True) -> list[tuple[str, str]]:
-    counting = CrashingKube(kube)
-    name = await receive(kube, world)
-    await drive(reconciler(counting, world, holds), world, name)
-    return counting.writes
-
-
-async def test_an_alert_scales_the_job_once_and_is_recorded(kube: ApiServer, world: World) -> None:
-    writes = await undisturbed(kube, world)
-    assert writes.count(("json_patch", "flinkdeployments")) == 1
-    (remediation,) = world.remediations()
-    status = remediation["status"]
-    assert (status["phase"], status["action"]) == ("Succeeded", "Scale 2 to 4")
-    assert status["before"]["parallelism"] == 2
-    assert status["after"]["parallelism"] == 4
-    assert [c["status"] for c in status["conditions"]] == ["True", "True"]
-    assert status["timeline"][0]["phase"] == "Executing"
-    assert world.target()["spec"]["flinkConfiguration"][OVERRIDES_KEY] == "features:4,source:4"
-    regarding = {e["regarding"]["kind"] for e in world.events()}
-    assert regarding == {"FlinkRemediation", "FlinkDeployment"}
+    async def drive(self, kube: Any, name: str) -> None:
+        """Step until nothing is left to do."""
+        service = self.reconciler(kube)
+        for _ in range(30):
+            if await service.step(self.installation.world.namespace, name) is None:
+                return
+        raise AssertionError(f"{name} does not come to an end")
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("crash_at", range(1, 13))
-async def test_a_crash_at_any_write_is_recovered_from(
-    kube: ApiServer, world: World, crash_at: int, after: bool
-) -> None:
-    name = await receive(kube, world)
-    crashing = CrashingKube(kube, crash_at, after)
-    try:
-        await drive(reconciler(crashing, world), world, name)
-        assert len(crashing.writes) < crash_at, "the crash did not happen"
-    except Crash:
-        pass
-    restarted = CrashingKube(kube)
-    await drive(reconciler(restarted, world), world, name)
-    (remediation,) = world.remediations()
-    assert remediation["status"]["phase"] == "Succeeded"
-    target = world.target()
-    assert target["metadata"]["generation"] == 2, "patched once, and only once"
-    assert target["metadata"]["annotations"][PLAN_ANNOTATION] == remediation["status"]["plan"]["id"]
+@asynccontextmanager
+async def driving(installation: Installation) -> AsyncIterator[Driver]:
+    accounts = (installation.account(role).kubeconfig for role in ("receiver", "controller"))
+    receiver, controller = (connect(kubeconfig) for kubeconfig in accounts)
+    async with receiver as one, controller as other, httpx.AsyncClient(timeout=10) as http:
+        yield Driver(installation, one, other, http)
 
 
-async def test_what_does_not_help_is_taken_back(kube: ApiServer, world: World) -> None:
-    name = await receive(kube, world)
-    resource = await kube.get(REMEDIATIONS, world.namespace, name)
-    assert resource is not None
-    url = {"spec": {"verify": {"query": "lag < 1000", "for": "0s", "timeout": "0s"}}}
-    from remediator.adapters.kube import POLICIES
+@dataclass(frozen=True)
+class Story:
+    """What is done, and how it ends."""
 
-    await kube.merge_patch(POLICIES, world.namespace, "high-kafka-lag", url)
-    await drive(reconciler(kube, world, holds=False), world, name)
-    (remediation,) = world.remediations()
-    assert (remediation["status"]["phase"], remediation["status"]["reason"]) == ("Ineffective", "Reverted")
-    assert world.target()["spec"]["flinkConfiguration"][OVERRIDES_KEY] == "features:2,source:2"
+    policy: Resource
+    helps: bool
+    phase: str
+    patches: int
+    action: str
 
 
-async def test_somebody_elses_change_between_plan_and_patch_is_respected(kube: ApiServer, world: World) -> None:
-    name = await receive(kube, world)
-    service = reconciler(kube, world)
-    await service.step(world.namespace, name)
-    change = {"spec": {"job": {"parallelism": 3}, "flinkConfiguration": {"user.key": "new"}}}
-    await kube.merge_patch(FLINK_DEPLOYMENTS, world.namespace, "ml-recommender", change)
-    await service.step(world.namespace, name)
-    (remediation,) = world.remediations()
-    assert remediation["status"]["reason"] == "ChangedByOthers"
-    assert OVERRIDES_KEY not in world.target()["spec"]["flinkConfiguration"]
+RESTORE = {"type": "Restore"}
+AT_ONCE = {"query": 'lag{job="{{ target.namespace }}/{{ target.name }}"} < 1000', "for": "0s", "timeout": "0s"}
+STORIES = {
+    "scale": Story({}, True, "Succeeded", 1, "Scale 2 to 4"),
+    "restore": Story({"actions": [RESTORE]}, True, "Succeeded", 1, "Restore checkpoint 8"),
+    # The scale does not help and is taken back; neither does the restore.
+    "ladder": Story({"actions": [SCALE, RESTORE], "verify": AT_ONCE}, False, "Ineffective", 3, "Restore checkpoint 10"),
+}
 
 
-async def test_two_remediations_of_one_target_do_not_act_together(kube: ApiServer, world: World) -> None:
-    names = [await receive(kube, world, fingerprint=f) for f in ("f1", "f2")]
-    service = reconciler(kube, world)
-    await asyncio.gather(*(service.step(world.namespace, name) for name in names))
-    phases = sorted((r.get("status") or {}).get("phase", "Pending") for r in world.remediations())
+def start(installation: Installation, story: Story, name: str) -> Job:
+    job = installation.world.add(name, **story.policy)
+    if not story.helps:
+        installation.outside.unmet.add(job.id)
+    return job
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
+async def test_a_crash_at_any_write_is_recovered_from(install: Install, story: Story) -> None:
+    async with driving(install()) as driver:
+        undisturbed = CrashingKube(driver.controller)
+        job = await asyncio.to_thread(start, driver.installation, story, "undisturbed")
+        await driver.drive(undisturbed, await driver.receive(job.alert()))
+        check(job, story)
+
+        # A ladder begins like a scale.
+        known = undisturbed.writes.index(("json_patch", "flinkdeployments")) if len(story.policy) > 1 else 0
+        places = range(known + 1, len(undisturbed.writes) + 1)
+        assert len(places) >= 10
+        at_once = asyncio.Semaphore(6)
+
+        async def crash(at: int) -> None:
+            async with at_once:
+                job = await asyncio.to_thread(start, driver.installation, story, f"crash-{at}")
+                name = await driver.receive(job.alert())
+                with pytest.raises(Crash):
+                    await driver.drive(CrashingKube(driver.controller, at), name)
+                await driver.drive(driver.controller, name)
+                await asyncio.to_thread(check, job, story)
+
+        results = await asyncio.gather(*map(crash, places), return_exceptions=True)
+        failed = [(undisturbed.writes[at - 1], r) for at, r in zip(places, results, strict=True) if r is not None]
+        assert not failed
+
+
+def check(job: Job, story: Story) -> None:
+    status, target = job.status(), job.target()
+    assert (status["phase"], status["action"]) == (story.phase, story.action), status
+    assert target["metadata"]["generation"] == 1 + story.patches, "each patch once, and only once"
+    assert target["metadata"]["annotations"][PLAN_ANNOTATION] == status["plan"]["id"]
+    assert not [name for name in job.world.leases() if job.remediation()["metadata"]["labels"][TARGET] in name]
+
+
+TARGET = "remediation.streaming-monitoring.dev/target"
+
+
+async def test_somebody_elses_change_between_plan_and_patch_is_respected(installation: Installation) -> None:
+    job = installation.world.job
+    async with driving(installation) as driver:
+        name = await driver.receive(job.alert())
+        service = driver.reconciler(driver.controller)
+        await service.step(job.world.namespace, name)
+        assert job.phase() == "Executing"
+        job.world.merge(job.path, {"spec": {"job": {"parallelism": 3}, "flinkConfiguration": {"user.key": "new"}}})
+        await service.step(job.world.namespace, name)
+    assert job.status()["reason"] == "ChangedByOthers"
+    assert OVERRIDES_KEY not in job.target()["spec"]["flinkConfiguration"]
+
+
+async def test_two_remediations_of_one_target_do_not_act_together(installation: Installation) -> None:
+    job = installation.world.job
+    async with driving(installation) as driver:
+        names = [await driver.receive(job.alert(fingerprint=f)) for f in ("f1", "f2")]
+        service = driver.reconciler(driver.controller)
+        await asyncio.gather(*(service.step(job.world.namespace, name) for name in names))
+    phases = sorted((r.get("status") or {}).get("phase", "Pending") for r in job.remediations())
     assert phases == ["Executing", "Pending"]

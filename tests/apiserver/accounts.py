@@ -1,0 +1,60 @@
+"""The ServiceAccounts of both roles with exactly the rights that the chart gives them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import render
+import yaml
+
+from apiserver.control_plane import ControlPlane
+from apiserver.world import eventually
+
+Resource = dict[str, Any]
+
+RELEASE, NAMESPACE = "streaming-monitoring", "streaming"
+_PATHS = {
+    "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+}
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who a process is for the API server."""
+
+    token: str
+    kubeconfig: Path
+
+
+class Chart:
+    """The chart as Helm renders it, of which the tests apply what concerns rights."""
+
+    def __init__(self, folder: Path) -> None:
+        text = render.helm(render.template_arguments(render.prepare(folder, empty=True), RELEASE, NAMESPACE))
+        documents = [document for document in yaml.safe_load_all(text) if document]
+        self.objects: list[Resource] = [o for o in documents if "remediator" in o["metadata"]["name"]]
+
+    def grant(self, client: httpx.Client, namespace: str) -> None:
+        """Make the accounts of a namespace, their roles and bindings."""
+        for document in (o for o in self.objects if o["kind"] in _PATHS):
+            # The namespace's name stands in metadata and in the subjects of bindings.
+            text = json.dumps(document).replace(f'"namespace": "{NAMESPACE}"', f'"namespace": "{namespace}"')
+            moved = json.loads(text)
+            client.post(_PATHS[moved["kind"]].format(namespace), json=moved).raise_for_status()
+
+    def account(self, plane: ControlPlane, namespace: str, role: str, server: str = "") -> Account:
+        """Return the account of ``receiver``, ``controller`` or ``uninstall``, for a server's address."""
+        name = f"{RELEASE}-remediator-{role}"
+        with plane.client() as client:
+            path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+            request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+            token = client.post(path, json=request).raise_for_status().json()["status"]["token"]
+        with plane.client(token) as client:
+            # The authorizer hears of new bindings a moment later.
+            policies = f"/apis/remediation.streaming-monitoring.dev/v1alpha1/namespaces/{namespace}/flinkremediations"
+            eventually(lambda: client.get(policies).is_success)
+        return Account(token, plane.write_kubeconfig(f"{namespace}-{role}", server, token))

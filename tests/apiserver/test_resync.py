@@ -1,0 +1,155 @@
+"""The real receiver and a real Alertmanager: notifications, and what no notification brought."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from remediator.adapters.alertmanager import Alertmanager as Adapter
+from remediator.adapters.kube import connect
+from remediator.api.names import RESOLVED_ANNOTATION
+from remediator.services.ingest import Ingest
+from remediator.services.resync import SETTLED, Resync
+
+from apiserver.control_plane import free_port
+from apiserver.installation import TOKEN, Installation, Receiver
+from apiserver.world import Job, Resource, World, eventually
+
+
+class Alertmanager:
+    """An Alertmanager that tells a receiver, or nobody. Alerts are put into it as Prometheus would."""
+
+    def __init__(self, binary: Path, folder: Path, receiver: Receiver | None = None) -> None:
+        self._binary, self._folder = binary, folder
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        webhook = {
+            "url": f"http://127.0.0.1:{receiver.port}/alerts" if receiver else "",
+            "http_config": {"authorization": {"type": "Bearer", "credentials": TOKEN}},
+        }
+        route = {"receiver": "remediator", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
+        receivers = [{"name": "remediator", "webhook_configs": [webhook] if receiver else []}]
+        folder.mkdir(exist_ok=True)
+        (folder / "alertmanager.yml").write_text(yaml.safe_dump({"route": route, "receivers": receivers}))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, knowing nothing, and wait until it is ready."""
+        arguments = [
+            f"--config.file={self._folder / 'alertmanager.yml'}",
+            f"--storage.path={self._folder / str(datetime.now(UTC).timestamp())}",
+            f"--web.listen-address=127.0.0.1:{self._port}",
+            "--cluster.listen-address=",
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen([str(self._binary), *arguments], stdout=log, stderr=log)
+        eventually(self._ready)
+
+    def stop(self) -> None:
+        """End it; what it knew is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def put(self, *alerts: Resource) -> None:
+        """Send alerts, as Prometheus does every minute while they fire."""
+        until = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
+        body = [{k: a[k] for k in ("labels", "startsAt")} | {"endsAt": a.get("endsAt", until)} for a in alerts]
+        httpx.post(f"{self.url}/api/v2/alerts", json=body).raise_for_status()
+
+    def _ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/-/ready").is_success
+        except httpx.HTTPError:
+            return False
+
+
+@contextmanager
+def running(folder: Path, receiver: Receiver | None = None) -> Iterator[Alertmanager]:
+    from cluster import tools
+
+    alertmanager = Alertmanager(tools.ensure(["alertmanager"])["alertmanager"], folder, receiver)
+    alertmanager.start()
+    try:
+        yield alertmanager
+    finally:
+        alertmanager.stop()
+
+
+@pytest.fixture
+def deaf(tmp_path: Path) -> Iterator[Alertmanager]:
+    """An Alertmanager that tells nobody: every notification is lost."""
+    with running(tmp_path / "alertmanager") as alertmanager:
+        yield alertmanager
+
+
+def watchdog() -> Resource:
+    return {"labels": {"alertname": "Watchdog", "severity": "none"}, "startsAt": datetime.now(UTC).isoformat()}
+
+
+def over(job: Job) -> Resource:
+    return {**job.alert(), "endsAt": (datetime.now(UTC) - timedelta(seconds=1)).isoformat()}
+
+
+def resolved(job: Job) -> bool:
+    return RESOLVED_ANNOTATION in (job.remediation()["metadata"].get("annotations") or {})
+
+
+def test_what_alertmanager_sends_is_recorded_and_resolved(receiver: Receiver, world: World, tmp_path: Path) -> None:
+    with running(tmp_path / "alertmanager", receiver) as alertmanager:
+        alertmanager.put(world.job.alert(), watchdog())
+        eventually(world.job.remediations)
+        assert eventually(lambda: receiver.metric("remediator_watchdog_timestamp_seconds"))
+        alertmanager.put(over(world.job))
+        eventually(lambda: resolved(world.job))
+    assert len(world.job.remediations()) == 1
+
+
+def test_what_no_notification_brought_is_found(installation: Installation, deaf: Alertmanager, world: World) -> None:
+    deaf.put(world.job.alert(), watchdog())
+    receiver = installation.receiver(alertmanager_url=deaf.url, resync_period="1s")
+    eventually(world.job.remediations)
+    (name,) = [r["metadata"]["name"] for r in world.job.remediations()]
+    assert eventually(lambda: receiver.metric("remediator_resync_findings_total")) == 1
+    assert receiver.metric("remediator_watchdog_timestamp_seconds") > 0
+    # Alertmanager's API and its webhook write moments with different precision: it is the same occurrence.
+    assert receiver.send(world.job.alert(fingerprint=fingerprint(deaf)))["existing"] == [name]
+    looked = receiver.metric("remediator_resync_timestamp_seconds")
+    eventually(lambda: receiver.metric("remediator_resync_timestamp_seconds") > looked)
+    assert receiver.metric("remediator_resync_findings_total") == 1, "found once"
+
+    deaf.stop()
+    eventually(lambda: "resync failed" in receiver.log())
+    assert receiver.ready(), "notifications are still taken"
+
+
+def fingerprint(alertmanager: Alertmanager) -> str:
+    (alert,) = httpx.get(f"{alertmanager.url}/api/v2/alerts", params={"filter": 'severity="critical"'}).json()
+    return str(alert["fingerprint"])
+
+
+async def test_a_restarted_alertmanager_knows_nothing_and_resolves_nothing(
+    installation: Installation, deaf: Alertmanager, world: World
+) -> None:
+    later = timedelta(0)
+    async with (
+        connect(installation.account("receiver").kubeconfig) as kube,
+        httpx.AsyncClient() as http,
+    ):
+        ingest = Ingest(kube, world.namespace, [world.namespace])
+        resync = Resync(Adapter(http, deaf.url), ingest, lambda: datetime.now(UTC) + later)
+        deaf.put(world.job.alert())
+        await resync.run()
+        assert not resolved(world.job)
+        deaf.stop()
+        deaf.start()
+        await resync.run()
+        assert not resolved(world.job), "it has not heard of all alerts again"
+        # Of this one it has not heard again though it had the time: it is over.
+        later = SETTLED
+        await resync.run()
+        assert resolved(world.job)
