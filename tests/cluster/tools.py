@@ -179,7 +179,8 @@ def _build(build: GoBuild, progress: Progress) -> None:
 
 
 def _compile(build: GoBuild, out: Path) -> None:
-    ldflags = f"-s -w {build.ldflags}".strip()
+    # Without debugging information, which takes a tenth of the compiler's time.
+    flags = [f"-ldflags=-s -w {build.ldflags}".strip(), "-gcflags=all=-dwarf=false"]
     # Low priority: a build must not starve a cluster on the same machine.
     command = ["nice", "go"]
     if build.module:
@@ -188,13 +189,13 @@ def _compile(build: GoBuild, out: Path) -> None:
             "build",
             "-o",
             str(out / build.binaries[0]),
-            f"-ldflags={ldflags}",
+            *flags,
             f"-tags={build.tags}",
             build.package,
         ]
         _run(command, cwd=HERE / "go" / build.module)
     else:
-        command += ["install", f"-ldflags={ldflags}", f"{build.package}@v{build.version}"]
+        command += ["install", *flags, f"{build.package}@v{build.version}"]
         _run(command, env={**os.environ, "GOBIN": str(out), "GOFLAGS": "-mod=mod"})
 
 
