@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from remediator.api.policy import Mode
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Method, TargetReference
 from remediator.core.decide import decide
@@ -142,6 +143,7 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         {"job": job(completed=None, restored=Checkpoint(3))},
         {"job": job(completed=None, checkpointing=False)},
         {"policy": _APPROVAL, "progress": Progress(approval="approved")},
+        {"policy": _APPROVAL.model_copy(update={"mode": Mode.OBSERVE})},
         {"alert": ALERT.model_copy(update={"starts_at": NOW - timedelta(hours=24)})},
         {
             "target": _marked(labels={**flink_resource()["metadata"]["labels"], "helm.toolkit.fluxcd.io/name": "x"}),

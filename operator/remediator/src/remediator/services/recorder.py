@@ -7,7 +7,7 @@ from itertools import groupby
 
 from remediator.adapters.kube import EVENTS, REMEDIATIONS, Kube, KubeError, Resource
 from remediator.api.names import API_VERSION, FIELD_MANAGER
-from remediator.api.reasons import Phase
+from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import RemediationStatus
 from remediator.services.resources import Remediation, dump
 from remediator.telemetry import metrics
@@ -64,7 +64,8 @@ class Recorder:
         before = remediation.status.attempts
         if before and status.attempts and before[-1].ended is None and status.attempts[-1].ended is not None:
             # A rung that did not help is counted like an end.
-            outcome = status.phase if status.phase.terminal else Phase.INEFFECTIVE
+            taken_back = status.attempts[-1].reason == Reason.CHANGED_BY_OTHERS
+            outcome = status.phase if status.phase.terminal else Phase.OVERRIDDEN if taken_back else Phase.INEFFECTIVE
             metrics.ACTIONS.labels(before[-1].action.split()[0], outcome, status.attempts[-1].reason).inc()
         if (
             status.phase is Phase.SUCCEEDED

@@ -2,6 +2,7 @@
 
 from remediator.api.base import format_duration
 from remediator.api.names import APPROVAL_ANNOTATION
+from remediator.api.policy import Mode
 from remediator.api.reasons import Reason
 from remediator.core.decision import Cancel, Wait
 from remediator.core.guards.base import LOOK_AGAIN, Objection, guard
@@ -17,8 +18,8 @@ def approved(s: Snapshot) -> Objection | None:
     """A person has agreed, where the policy asks for it: to this action and to those that follow it on the ladder."""
     approval = s.policy.guards.approval
     answer = s.progress.approval
-    if not approval.required or answer == APPROVED:
-        return None
+    if not approval.required or answer == APPROVED or s.policy.mode is Mode.OBSERVE:
+        return None  # nobody is asked about what is not going to be done
     what = describe(make_plan(s))
     if answer == DENIED:
         return Cancel(Reason.APPROVAL_DENIED, f"{what} was denied by the annotation {APPROVAL_ANNOTATION}.")
