@@ -87,12 +87,6 @@ class MonitorProcess:
                 [sys.executable, "-m", "data_monitor", "run", "--config", str(self.config)], stderr=log
             )
 
-    @property
-    def pid(self) -> int:
-        """The process."""
-        assert self._process
-        return self._process.pid
-
     def kill(self) -> None:
         """End it at once, without a chance to save."""
         if self._process:

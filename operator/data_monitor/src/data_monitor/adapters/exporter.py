@@ -18,8 +18,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from data_monitor.core import problems, quantiles
 from data_monitor.core.monitor import Evaluation
 
-_BUCKETS_SECONDS: Final = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.075, 0.1)
-_BUCKETS_SECONDS_SLOW: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BUCKETS_SECONDS: Final = (
+    *(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3),
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
 _STALE_SECONDS: Final = 120.0
 _COUNTERS: Final = {
     "records": ("data_monitor_records", "Records read, good and bad, dead letters among them."),
@@ -138,7 +140,7 @@ class Exporter:
 
     def _histogram(self, now: Published) -> Metric:
         sums = np.cumsum(now.latencies)
-        bounds = np.asarray([*_BUCKETS_SECONDS, *_BUCKETS_SECONDS_SLOW])
+        bounds = np.asarray(_BUCKETS_SECONDS)
         # Bins are fine: what a bucket's bound cuts through belongs to it.
         below = sums[quantiles.encode(bounds * 1000)]
         buckets = [(str(bound), float(count)) for bound, count in zip(bounds, below, strict=True)]

@@ -108,10 +108,6 @@ class StateTopic:
             raise Unavailable(f"topic {self._topic}: {failed[0].str() if failed else 'no answer'}")
         self._written.update({key: state.progress for key, state in moved.items()})
 
-    def close(self) -> None:
-        """Give the connections back."""
-        self._consumer.close()
-
     def _read(self, seconds: float) -> int:
         messages: list[Any] = self._consumer.consume(_BATCH, seconds)
         for message in messages:

@@ -18,7 +18,7 @@ _FEWEST_ROWS = 100
 _RECOMMENDED_ROWS = 5_000
 _TEXT_IS_ID = 0.5
 _MANY_TEXTS = 1_000
-_MISSION_THRESHOLD = 0.2
+_ALERT_THRESHOLD = 0.2
 _SAMPLE = 1_000
 
 
@@ -115,8 +115,8 @@ def _summary(reference: Reference, rows: int, block: int, output: Path) -> None:
         print(f"  {role} {feature.name}: {kind}, {feature.size} bins{learned}")
     if not reference.thresholds:
         say(f"no thresholds learned: fewer than {FEWEST_BLOCKS} blocks of {block:,} rows")
-    if noisy := [name for name, value in reference.thresholds.items() if value > 0.8 * _MISSION_THRESHOLD]:
+    if noisy := [name for name, value in reference.thresholds.items() if value > 0.8 * _ALERT_THRESHOLD]:
         say(
             f"warning: blocks of {block:,} rows of the reference itself differ by nearly the alert's threshold of "
-            f"{_MISSION_THRESHOLD}: {', '.join(noisy)}. Use a longer window, or one that spans the data's cycle."
+            f"{_ALERT_THRESHOLD}: {', '.join(noisy)}. Use a longer window, or one that spans the data's cycle."
         )
