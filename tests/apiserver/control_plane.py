@@ -34,6 +34,8 @@ class ControlPlane:
         (folder / "tokens.csv").write_text(f"{self._token},admin,admin,system:masters\n")
         subprocess.run(["openssl", "genrsa", "-out", str(folder / "sa.key"), "2048"], check=True, capture_output=True)
         self.kubeconfig = self.write_kubeconfig("kubeconfig")
+        self.authority = folder / "certificates/apiserver.crt"
+        """Certificate that the API server made for itself; there once it has started."""
 
     def write_kubeconfig(self, name: str, server: str = "", token: str = "") -> Path:
         """Write a kubeconfig for a server's address and a token; without them the API server's and the
@@ -62,6 +64,13 @@ class ControlPlane:
             headers={"Authorization": f"Bearer {token or self._token}"},
             timeout=60,
         )
+
+    def kubectl(self, *arguments: str) -> str:
+        """Run kubectl as the administrator. Raises CalledProcessError; its ``stderr`` says why."""
+        # One program for all components, which goes by its name.
+        kubectl = self._apiserver_binary.parent / "kubectl"
+        command = [str(kubectl), f"--kubeconfig={self.kubeconfig}", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def start_etcd(self) -> None:
         """Start etcd; the API server waits for it."""
