@@ -27,7 +27,8 @@ def prepare_chart(provider: str, out: Path) -> Path:
 def install(cluster: Cluster, chart: Path, values: list[Path], progress: Callable[[str], None]) -> None:
     """Install or upgrade the release. Raises CommandError with Helm's words."""
     if not (chart / "charts").is_dir():
-        cluster.helm("dependency", "build", chart)
+        # Not "build", which asks for "helm repo add" first. The versions are exact, so Chart.lock stays as it is.
+        cluster.helm("dependency", "update", chart)
         progress("dependencies downloaded")
     arguments = [f"--values={file}" for file in values]
     cluster.helm("upgrade", "--install", RELEASE, chart, "--create-namespace", "--timeout=10m", *arguments)

@@ -28,6 +28,7 @@ class FlinkServer:
         self.calls: list[str] = []
         self.applied: dict[str, tuple[str, dict]] = {}
         self.definitions_status = 200
+        self.busy = 0
 
     def answer(self, method: str, body: dict) -> bool:
         """Handle a request; says whether the object exists for it."""
@@ -64,6 +65,11 @@ def flink() -> Iterator[tuple[FlinkServer, str]]:
             assert self.headers["Authorization"] == "Bearer secret"
             length = int(self.headers.get("Content-Length") or 0)
             body = json.loads(self.rfile.read(length) or "{}")
+            if state.busy:
+                state.busy -= 1
+                self.send_response(429)
+                self.end_headers()
+                return
             if self.path.startswith(DEFINITIONS):
                 state.applied[self.path] = (self.headers["Content-Type"], body)
                 status = state.definitions_status
@@ -123,6 +129,16 @@ def test_definitions_are_applied_by_the_server(
     state.definitions_status = 403
     with pytest.raises(SystemExit, match="403"):
         list(hooks.apply_crds(api, [path]))
+
+
+def test_a_busy_server_is_asked_again(hooks: ModuleType, flink: tuple[FlinkServer, str]) -> None:
+    state, address = flink
+    state.busy = 2
+    assert hooks.uninstall(hooks.Api(address, "secret", None, pause=0.01), *TARGET, 10, pause=0.01) == "deleted"
+    state.busy = hooks.ATTEMPTS
+    with pytest.raises(SystemExit, match="429"):
+        hooks.Api(address, "secret", None, pause=0.01).call("GET", PATH)
+    assert state.busy == 0
 
 
 def test_uninstall_hook(rendered: Render) -> None:

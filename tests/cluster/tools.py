@@ -44,7 +44,7 @@ class GoBuild:
     package: str
     """What is built; for ``go install`` without the version."""
     binaries: tuple[str, ...]
-    """The first is what the compiler writes; the others are links to it."""
+    """The first is built; the others are links to it."""
     module: str = ""
     ldflags: str = ""
     tags: str = ""
@@ -76,6 +76,7 @@ _VERSION = "k8s.io/component-base/version"
 
 GO_BUILDS = (
     GoBuild("helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", ("helm",)),
+    GoBuild("helm4", "4.3.1", "helm.sh/helm/v4/cmd/helm", ("helm4",)),
     GoBuild("kubeconform", "0.8.0", "github.com/yannh/kubeconform/cmd/kubeconform", ("kubeconform",)),
     GoBuild(
         "kubernetes",
@@ -197,6 +198,8 @@ def _compile(build: GoBuild, out: Path) -> None:
     else:
         command += ["install", *flags, f"{build.package}@v{build.version}"]
         _run(command, env={**os.environ, "GOBIN": str(out), "GOFLAGS": "-mod=mod"})
+        # "go install" names a program after its package.
+        (out / build.package.rsplit("/", 1)[-1]).rename(out / build.binaries[0])
 
 
 def _install(packages: list[Package], progress: Progress) -> None:

@@ -28,31 +28,43 @@ REMEDIATION_GROUP = "remediation.streaming-monitoring.dev"
 FINALIZER = f"{REMEDIATION_GROUP}/in-flight"
 CONTROLLER_LEASE = "streaming-monitoring-remediator-controller"
 TARGET_LABEL = f"{REMEDIATION_GROUP}/target"
+ATTEMPTS = 10  # after its definition has changed, a kind cannot be listed for a moment
 MANAGER = "helm"  # Helm 4 applies definitions at install: under another name a later install would be a conflict
 
 
 class Api:
     """The API server, by the pod's service account."""
 
-    def __init__(self, address: str, token: str, authority: Path | None) -> None:
+    def __init__(self, address: str, token: str, authority: Path | None, pause: float = 2) -> None:
         self._address = address
+        self._pause = pause
         self._token = token
         self._tls = ssl.create_default_context(cafile=str(authority)) if authority else None
 
     def call(self, method: str, path: str, body: object = None, content_type: str = MERGE) -> dict[str, Any] | None:
-        """Make a request; None means that the object does not exist."""
+        """Make a request; None means that the object does not exist. A server that is busy is asked again."""
         request = urllib.request.Request(self._address + path, method=method)  # noqa: S310 (the address is ours)
         request.add_header("Authorization", f"Bearer {self._token}")
         if body is not None:
             request.data = json.dumps(body).encode()
             request.add_header("Content-Type", content_type)
-        try:
-            with urllib.request.urlopen(request, timeout=10, context=self._tls) as answer:  # noqa: S310
-                return json.load(answer)
-        except urllib.error.HTTPError as error:
-            if error.code == 404:
-                return None
-            raise SystemExit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}") from error
+        trouble = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                print(f"{method} {path}: {trouble}; trying again", file=sys.stderr)
+                time.sleep(self._pause)
+            try:
+                with urllib.request.urlopen(request, timeout=10, context=self._tls) as answer:  # noqa: S310
+                    return json.load(answer)
+            except urllib.error.HTTPError as error:
+                if error.code == 404:
+                    return None
+                trouble = f"{error.code} {error.read().decode(errors='replace').strip()}"
+                if error.code != 429 and error.code < 500:
+                    break
+            except OSError as error:
+                trouble = str(error)
+        raise SystemExit(f"{method} {path}: {trouble}")
 
 
 def connect() -> Api:
