@@ -130,6 +130,16 @@ def test_a_manifest_as_it_stands_in_git_is_not_deployed_yet(folder: Path, capsys
     assert yaml.safe_load(capsys.readouterr().out)["reason"] == "TargetNotStable"
 
 
+def test_a_history_written_by_hand_may_know_of_its_times_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = yaml.safe_load((EXAMPLES / "cooldown/history.yaml").read_text())["items"][0]
+    record["status"] = {"phase": "Succeeded", "times": dict.fromkeys(("patched", "finished"), "2026-03-01T02:50:00Z")}
+    (folder / "history.yaml").write_text(yaml.safe_dump(record))
+    assert run(folder) == 3
+    assert capsys.readouterr().out == (EXAMPLES / "cooldown/expected.yaml").read_text()
+
+
 def test_the_history_may_be_a_list_and_holds_what_was_done_about_this_alert(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,9 +52,11 @@ class Remediation:
     def progress(self) -> Progress:
         """How far it has come, as the core sees it."""
         status = self.status
+        begun = status.times.planned or status.times.patched
         return Progress(
             step=status.step,
-            actions=tuple(attempt.planned for attempt in status.attempts),
+            # A record that somebody wrote by hand, for explain, may know of its times alone.
+            actions=tuple(attempt.planned for attempt in status.attempts) or ((begun,) if begun else ()),
             checkpoint_path=status.before.checkpoint_path if status.before else "",
             approval=self.annotations.get(APPROVAL_ANNOTATION, ""),
             approval_requested=status.times.approval_requested,
