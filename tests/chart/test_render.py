@@ -330,11 +330,6 @@ def test_production_survives_the_loss_of_a_node(rendered: Render) -> None:
         assert result.one("Deployment", f"streaming-monitoring-remediator-{role}")["spec"]["replicas"] == 2
 
 
-def test_lint(helm: Callable[..., str], chart: Path) -> None:
-    for scenario in SCENARIOS:
-        helm(["lint", "--strict", str(chart), "--kube-version", render.KUBE_VERSION, "--values", str(CI / scenario)])
-
-
 def test_renders_next_to_its_dependencies(helm: Callable[..., str], tmp_path: Path) -> None:
     """With those of charts/ if somebody fetched them, else with the stand-ins: no object is there twice."""
     command = render.template_arguments(render.prepare(tmp_path), "streaming-monitoring", "streaming")

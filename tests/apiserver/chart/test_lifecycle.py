@@ -16,6 +16,7 @@ import render
 import yaml
 
 from apiserver.chart import stand_ins
+from apiserver.chart.conftest import SCENARIOS
 from apiserver.control_plane import ControlPlane, control_plane
 
 RELEASE = NAMESPACE = "streaming-monitoring"
@@ -171,6 +172,12 @@ def test_life_of_a_release(helm: Helm, chart: Path) -> None:
     assert helm.client.get(JOB).status_code == 404
     assert set(left(helm.client, manifest)) == KEPT
     assert helm.get(DEFINITION)["metadata"].get("deletionTimestamp") is None
+
+
+def test_lint_is_clean(helm: Helm, chart: Path) -> None:
+    for scenario in SCENARIOS:
+        values = f"--values={render.CHART / 'ci' / scenario}"
+        helm("lint", "--strict", chart, f"--kube-version={render.KUBE_VERSION}", values)
 
 
 def test_wrong_values_are_refused(helm: Helm, chart: Path) -> None:
