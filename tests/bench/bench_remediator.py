@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,9 @@ from apiserver.outside import outside
 from apiserver.world import FLINK_DEPLOYMENT_CRD, REMEDIATION, Resource, eventually
 from cluster import tools
 from remediator.api.crds import definitions
+from remediator.api.names import TARGET_LABEL
+from remediator.api.remediation import TargetReference
+from remediator.core.naming import target_hash
 
 RECORDS = 1000
 WAITING = 20
@@ -66,20 +70,26 @@ def leading(installation: Installation) -> Process:
     return controller
 
 
-def fill(installation: Installation, receiver: Any) -> None:
+def fill(installation: Installation, model: Resource) -> None:
     """Make records of remediations that have ended: copies of one that really did."""
     world = installation.world
-    receiver.send(world.job.alert())
-    world.job.reached("Succeeded")
-    model = world.job.remediation()
     path = world.path(REMEDIATION, "flinkremediations")
-    for number in range(RECORDS - 1):
-        metadata = {"name": f"record-{number}", "labels": model["metadata"]["labels"]}
-        spec = {**model["spec"], "target": {**model["spec"]["target"], "name": f"job-{number % 50}"}}
-        body = {"apiVersion": model["apiVersion"], "kind": model["kind"], "metadata": metadata, "spec": spec}
+
+    def copy(number: int) -> None:
+        target = TargetReference(namespace=world.namespace, name=f"job-{number % 50}", uid=f"uid-{number % 50}")
+        labels = {**model["metadata"]["labels"], TARGET_LABEL: target_hash(target)}
+        body = {
+            "apiVersion": model["apiVersion"],
+            "kind": model["kind"],
+            "metadata": {"name": f"record-{number}", "labels": labels},
+            "spec": {**model["spec"], "target": target.model_dump()},
+        }
         made = world.client.post(path, json=body).raise_for_status().json()
         made["status"] = model["status"]
         world.client.put(f"{path}/record-{number}/status", json=made).raise_for_status()
+
+    with ThreadPoolExecutor(CONCURRENT) as pool:
+        list(pool.map(copy, range(RECORDS)))
 
 
 def footprint(installation: Installation, report: Callable[[str], None]) -> Resource:
@@ -93,9 +103,11 @@ def footprint(installation: Installation, report: Callable[[str], None]) -> Reso
     report(f"idle for {SECONDS:.0f} s ...")
     result = {"idle": measure()}
     report(f"making {RECORDS} records ...")
-    fill(installation, receiver)
-    result["after_filling"] = measure(1)
+    job = installation.world.job
+    receiver.send(job.alert())
+    job.reached("Succeeded")
     controller.terminate()
+    fill(installation, job.remediation())
     controller = leading(installation)
     time.sleep(5)
     report(f"beside {RECORDS} records for {SECONDS:.0f} s ...")

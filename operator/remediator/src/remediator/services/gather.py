@@ -1,20 +1,27 @@
 """Reads the world into what the core decides on."""
 
+import asyncio
+import math
 import re
+import time
 from collections.abc import Callable
 from datetime import datetime
 
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Kube
 from remediator.adapters.prometheus import Answer, Prometheus
+from remediator.api.names import TARGET_LABEL
 from remediator.api.policy import ActionType, PolicySpec, RevertAfter
 from remediator.core.flinkdeployment import FlinkDeployment, parse
-from remediator.core.snapshot import Job, Snapshot
+from remediator.core.naming import target_hash
+from remediator.core.snapshot import Job, Sibling, Snapshot
 from remediator.core.template import render
 from remediator.core.verification import Observation
 from remediator.services.resources import Remediation, read_policy, read_sibling
 
 Clock = Callable[[], datetime]
+
+_LIST_SECONDS = 10.0
 
 
 class Gatherer:
@@ -25,6 +32,9 @@ class Gatherer:
         self._flink = flink
         self._prometheus = prometheus
         self._clock = clock
+        self._listing = asyncio.Lock()
+        self._listed: list[Sibling] = []
+        self._listed_at = -math.inf
 
     async def policy(self, remediation: Remediation) -> PolicySpec | None:
         """Return the remediation's policy, or None when it is gone. Raises pydantic.ValidationError."""
@@ -33,7 +43,6 @@ class Gatherer:
 
     async def snapshot(self, remediation: Remediation, policy: PolicySpec) -> Snapshot:
         """Return all that a decision on this remediation rests on."""
-        siblings = [read_sibling(r) for r in await self._kube.list_all(REMEDIATIONS, remediation.namespace)]
         target = await self.target(remediation)
         scales = any(action.type is ActionType.SCALE for action in policy.actions)
         return Snapshot(
@@ -46,7 +55,7 @@ class Gatherer:
             policy=policy,
             target=target,
             job=await self._job(target),
-            siblings=tuple(s for s in siblings if s is not None and s.name != remediation.name),
+            siblings=await self._siblings(remediation),
             progress=remediation.progress,
             partitions=await self._partitions(target) if target and scales else None,
         )
@@ -80,6 +89,21 @@ class Gatherer:
         query = f"count_over_time(({after.query})[{minutes}m:1m]) >= {minutes}"
         answer = await self._query(remediation, query)
         return answer is not None and answer.holds
+
+    async def _siblings(self, remediation: Remediation) -> tuple[Sibling, ...]:
+        """Return the other remediations. Those of the same target are read anew, for cooldown and budget rest on them;
+        from those of other targets only a storm is counted, and all decisions of some seconds share one list."""
+        target = target_hash(remediation.spec.target)
+        mine = await self._kube.list_all(REMEDIATIONS, remediation.namespace, f"{TARGET_LABEL}={target}")
+        async with self._listing:
+            # A list that knows this one knows all that came before it: a storm that it is part of is not missed.
+            outdated = time.monotonic() - self._listed_at >= _LIST_SECONDS
+            if outdated or all(sibling.name != remediation.name for sibling in self._listed):
+                listed = map(read_sibling, await self._kube.list_all(REMEDIATIONS, remediation.namespace))
+                self._listed, self._listed_at = [s for s in listed if s is not None], time.monotonic()
+            others = [s for s in self._listed if target_hash(s.target) != target]
+        known = [s for s in map(read_sibling, mine) if s is not None]
+        return tuple(s for s in [*known, *others] if s.name != remediation.name)
 
     async def _query(self, remediation: Remediation, template: str) -> Answer | None:
         spec = remediation.spec
