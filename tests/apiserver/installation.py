@@ -75,7 +75,6 @@ class Receiver(Process):
         super().__init__("receiver", log, port=self.port, token_file=token_file, **options)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30)
-        eventually(self.ready)
 
     def ready(self) -> bool:
         """Whether its readiness probe passes."""
@@ -132,6 +131,7 @@ class Installation:
             **options,
         )
         self.processes.append(process)
+        eventually(process.ready)
         return process
 
     def close(self) -> None:
