@@ -128,12 +128,12 @@ def test_what_the_pipeline_does_is_measured(cluster: Cluster) -> None:
     assert 0 < quantiles[0] <= quantiles[1] <= quantiles[2] < 75
     assert value(cluster, "sum(validation_errors_total)") == 0
 
-    # The load generator makes one event in a hundred invalid, in four ways that have three error types.
+    # The load generator makes one event in a thousand invalid, in four ways that have three error types.
     def dead_letters() -> set[str]:
         return {one["metric"]["error_type"] for one in cluster.promql("sum by (error_type) (dlq_messages_total) > 0")}
 
     kinds = {"malformed_json", "schema_violation", "value_out_of_range"}
-    wait_for("every kind of dead letter is counted", lambda: dead_letters() == kinds, 120, every=5)
+    wait_for("every kind of dead letter is counted", lambda: dead_letters() == kinds, 240, every=5)
 
 
 @pytest.mark.usefixtures("shifted")
@@ -157,11 +157,13 @@ def test_drift_is_told_with_the_features_that_drift(cluster: Cluster) -> None:
     assert all(one["spec"]["alert"]["name"] != DRIFT for one in cluster.remediations())
 
 
+@pytest.mark.long
 def test_when_the_data_is_as_before_the_alert_ends(cluster: Cluster) -> None:
     wait_for("the score falls", lambda: 0 <= score(cluster) < 0.1, 240, every=5)
     wait_for(f"{DRIFT} ends", lambda: not cluster.alerts(DRIFT), 120)
 
 
+@pytest.mark.long
 def test_a_monitor_that_is_gone_is_told(cluster: Cluster) -> None:
     cluster.kubectl("scale", "statefulset", NAME, "--replicas=0")
     try:
@@ -175,6 +177,7 @@ def test_a_monitor_that_is_gone_is_told(cluster: Cluster) -> None:
     wait_for(f"{STALE} ends", lambda: not cluster.alerts(STALE), 120)
 
 
+@pytest.mark.long
 def test_the_alert_links_to_a_report_of_what_drifts(release: Release, cluster: Cluster) -> None:
     if release.provider == "local":
         local.add_images(["data-monitor-report"], release.steps)
