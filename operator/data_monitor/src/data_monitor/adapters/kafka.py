@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ Taken = Callable[[list[Key]], Mapping[Key, int]]
 Given = Callable[[list[Key]], None]
 
 _TIMEOUT_SECONDS = 10.0
+_REPEAT_SECONDS = 60.0
 
 
 class Unavailable(Exception):
@@ -45,7 +48,7 @@ def client_settings(kafka: Kafka, report: Report) -> dict[str, Any]:
         "client.id": "data-monitor",
         # Only what is critical by itself: the rest arrives in error_cb.
         "log_level": 2,
-        "error_cb": _Once(report),
+        "error_cb": _Sparing(report),
         **properties,
     }
 
@@ -168,18 +171,20 @@ class Source:
         self._consumer.close()
 
 
-class _Once:
-    """Says an error once, until another one comes: clients repeat themselves many times a second."""
+class _Sparing:
+    """Says an error once a minute: clients repeat themselves, in turns and many times a second."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
-        self._said = ""
+        self._said: dict[str, float] = {}
 
     def __call__(self, error: KafkaError) -> None:
-        text = error.str()
-        if text != self._said:
-            self._said = text
-            self._report(text)
+        # "... failed: Connection refused (after 0ms in state CONNECT, 30 identical error(s) suppressed)"
+        what = error.str().partition(" (after ")[0]
+        now = time.monotonic()
+        if now - self._said.get(what, -math.inf) >= _REPEAT_SECONDS:
+            self._said[what] = now
+            self._report(error.str())
 
 
 def _positions(offsets: Mapping[Key, int]) -> list[TopicPartition]:
