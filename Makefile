@@ -7,7 +7,6 @@ CLUSTER ?=
 SCENARIO ?=
 DRY_RUN ?=
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
-# Fast ones first.
 TESTS ?= tests/unit tests/chaos tests/kafka tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
 OUT ?= build/render
 VALUES ?=
@@ -24,7 +23,8 @@ demo: .venv/.installed ## From nothing to an alert that heals a real Flink job (
 
 .PHONY: test
 test: setup lint coverage ## Set up and run every test this machine can run
-	$(BIN)/pytest $(TESTS)
+	@# One worker for the cluster, which is mostly waited for; the other takes the fast ones first.
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(TESTS)
 
 .PHONY: chaos
 chaos: .venv/.installed ## Kill the data monitor 100 times during a replay, and compare with an undisturbed run
