@@ -8,6 +8,8 @@ SCENARIO ?=
 DRY_RUN ?=
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
 TESTS ?= tests/unit tests/chaos tests/kafka tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
+ON_CLUSTER = $(filter tests/e2e%,$(TESTS))
+WITHOUT_CLUSTER = $(filter-out $(ON_CLUSTER),$(TESTS))
 OUT ?= build/render
 VALUES ?=
 export CLUSTER
@@ -23,8 +25,9 @@ demo: .venv/.installed ## From nothing to an alert that heals a real Flink job (
 
 .PHONY: test
 test: setup lint coverage ## Set up and run every test this machine can run
-	@# One worker for the cluster, which is mostly waited for; the other takes the fast ones first.
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup $(TESTS)
+	@# Side by side, because those on an API server mostly wait; the cluster is for one at a time.
+	$(if $(WITHOUT_CLUSTER),$(BIN)/pytest --numprocesses=3 --dist=loadfile $(WITHOUT_CLUSTER))
+	$(if $(ON_CLUSTER),$(BIN)/pytest $(ON_CLUSTER))
 
 .PHONY: chaos
 chaos: .venv/.installed ## Kill the data monitor 100 times during a replay, and compare with an undisturbed run

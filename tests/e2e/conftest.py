@@ -22,14 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 Played = Callable[[str], Path]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """There is one cluster: all tests that use it run in one process, one after the other."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
-
-
 @pytest.fixture(scope="session")
 def provider() -> str:
     """The provider that CLUSTER names, or the one this machine can carry."""
