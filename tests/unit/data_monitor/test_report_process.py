@@ -1,7 +1,6 @@
 """From a topic to a page: the monitor and the server of reports as two processes with a folder between them."""
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -93,5 +92,4 @@ def test_a_folder_that_cannot_be_written_to_does_not_stop_the_monitor(
     monitor, _ = start()
     monitor.wait_for("data_drift_window_events", lambda value: value == 1000)
     until(lambda: "no sample for the report" in monitor.log.read_text(), "it is logged")
-    os.kill(monitor.pid, signal.SIGTERM)
     assert monitor.stop() == 0
