@@ -5,11 +5,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from remediator.api.reasons import Phase
+
 from demo.incident import DRAIN_SECONDS, LAG_LIMIT, Incident, Sample, marks_of
 from demo.pipeline import Pipeline
 from demo.scenarios import Scenario
 
-TERMINAL = {"Succeeded", "Ineffective", "Failed", "Refused", "Observed", "Cancelled", "Overridden"}
+TERMINAL = {str(phase) for phase in Phase if phase.terminal}
 _SAMPLE_SECONDS = 2
 
 
