@@ -12,7 +12,8 @@ from cluster.images import maven
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from monitor_process import free_port, until
+from monitor_process import until
+from ports import free_port
 
 _POM = Path(__file__).parent / "cluster/images/kafka/pom.xml"
 

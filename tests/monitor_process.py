@@ -7,7 +7,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 PATIENCE_SECONDS = 60.0
@@ -49,13 +49,6 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SEC
             return found
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.05)
-
-
-def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class MonitorProcess:

@@ -1,6 +1,7 @@
 """The ServiceAccounts of both roles with exactly the rights that the chart gives them."""
 
 import json
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,4 +58,6 @@ class Chart:
             # The authorizer hears of new bindings a moment later.
             policies = f"/apis/remediation.streaming-monitoring.dev/v1alpha1/namespaces/{namespace}/flinkremediations"
             eventually(lambda: client.get(policies).is_success)
-        return Account(token, plane.write_kubeconfig(f"{namespace}-{role}", server, token))
+        # A file of its own: another process of the role may still be reading its one.
+        name = f"{namespace}-{role}-{secrets.token_hex(4)}"
+        return Account(token, plane.write_kubeconfig(name, server, token))

@@ -2,24 +2,16 @@
 
 import os
 import secrets
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import yaml
-
-
-def free_port() -> int:
-    """Return a port nobody listens on right now."""
-    with closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+from ports import free_port
 
 
 class ControlPlane:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from ports import free_port
 
 from apiserver.accounts import Account, Chart
-from apiserver.control_plane import ControlPlane, free_port
+from apiserver.control_plane import ControlPlane
 from apiserver.outside import Outside
 from apiserver.world import Resource, World, eventually
 

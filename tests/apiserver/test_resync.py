@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from ports import free_port
 from remediator.adapters.alertmanager import Alertmanager as Adapter
 from remediator.adapters.kube import connect
 from remediator.api.names import RESOLVED_ANNOTATION
 from remediator.services.ingest import Ingest
 from remediator.services.resync import SETTLED, Resync
 
-from apiserver.control_plane import free_port
 from apiserver.installation import TOKEN, Installation, Receiver
 from apiserver.world import Job, Resource, World, eventually
 

@@ -11,7 +11,8 @@ import pytest
 from data_monitor.__main__ import main
 from data_monitor.report.folder import Folder
 from mock_broker import MockBroker
-from monitor_process import MonitorProcess, free_port, predictions, until
+from monitor_process import MonitorProcess, predictions, until
+from ports import free_port
 
 ROOT = Path(__file__).parents[3]
 
