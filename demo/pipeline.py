@@ -69,11 +69,15 @@ class Pipeline:
         return "firing" if "firing" in states else "pending" if states else "inactive"
 
     def critical_alerts(self, since: datetime) -> list[str]:
-        """Names of the critical alerts on Kafka and Flink that have fired since then, according to Prometheus."""
-        seconds = int((datetime.now(UTC) - since).total_seconds())
-        fired = f'ALERTS{{alertstate="firing",severity="critical",category=~"kafka|flink"}}[{seconds}s]'
+        """Names of the critical alerts on Kafka and Flink that have fired since then."""
+        return self.fired(since, 'severity="critical",category=~"kafka|flink"')
+
+    def fired(self, since: datetime, matchers: str = "") -> list[str]:
+        """Names of the alerts with such labels (PromQL's matchers) that have fired since then, by Prometheus."""
+        seconds = int((datetime.now(UTC) - since).total_seconds()) + 1
+        alerts = f'ALERTS{{alertstate="firing",{matchers}}}[{seconds}s]'
         return sorted(
-            s["metric"]["alertname"] for s in self._cluster.promql(f"group by (alertname) (last_over_time({fired}))")
+            s["metric"]["alertname"] for s in self._cluster.promql(f"group by (alertname) (last_over_time({alerts}))")
         )
 
     def sample(self, since: datetime) -> Sample:
@@ -112,16 +116,16 @@ class Pipeline:
         return audit
 
     def wait_running(self, progress: Callable[[str], None]) -> None:
-        """Wait until the job runs at 2. Raises WaitError."""
+        """Wait until the job runs at 2, which Flink's operator sees some time later. Raises WaitError."""
+        _wait("the job runs at parallelism 2, by JobManager REST", lambda: self.parallelism() == 2, 600, progress)
+
+    def wait_healthy(self, progress: Callable[[str], None]) -> None:
+        """Wait until the job is stable, keeps up with its load and is watched. Raises WaitError."""
 
         def stable() -> bool:
             return bool(self._cluster.flink_deployment(PIPELINE)["status"]["lifecycleState"] == "STABLE")
 
-        _wait("the job runs", stable, 600, progress)
-        _wait("parallelism is 2 by JobManager REST", lambda: self.parallelism() == 2, 120, progress)
-
-    def wait_healthy(self, progress: Callable[[str], None]) -> None:
-        """Wait until the job keeps up with its load and is watched. Raises WaitError."""
+        _wait("the job is stable for Flink's operator", stable, 120, progress)
         _wait("Prometheus has the lag", lambda: self.lag() is not None, 120, progress)
         _wait("the lag is low", lambda: (self.lag() or 0) < LAG_LIMIT, 240, progress)
         _wait("no alert is active", lambda: self.alert() == "inactive", 120, progress)

@@ -12,6 +12,8 @@ from demo.pipeline import Pipeline
 from demo.scenarios import Scenario
 
 TERMINAL = {str(phase) for phase in Phase if phase.terminal}
+HEALTHY_SECONDS = 10
+"""How long the healthy pipeline is watched before the incident."""
 _SAMPLE_SECONDS = 2
 
 
@@ -21,7 +23,7 @@ def play(
     """Play the incident; returns what was seen, and the remediation as it ended (None: there was none)."""
     incident = Incident(start=datetime.now(UTC), alert=scenario.alert)
     incident.mark(incident.start, f"{pipeline.rate} events/s: all is well")
-    _watch(pipeline, incident, progress, 20, lambda: False)
+    _watch(pipeline, incident, progress, HEALTHY_SECONDS, lambda: False)
 
     scenario.provoke(pipeline, incident)
     ended = _watch(pipeline, incident, progress, 600, lambda: _ended(pipeline, incident))

@@ -1,27 +1,14 @@
 """Every metric of the catalogue (docs/metrics.md) is in the Prometheus that has watched the scenarios, with its labels.
 
-Right after ``make demo``, on the cluster that it leaves: PLAYED=1 .venv/bin/pytest tests/e2e/test_metrics.py
+Right after ``make demo``, on the cluster that it leaves: E2E_REUSE=1 .venv/bin/pytest tests/e2e/test_metrics.py
 """
 
-import os
-
 import pytest
-from cluster.__main__ import KUBECONFIG
 from metrics_catalogue import Metric, catalogue
 
-from demo.install import NAMESPACE
 from demo.kube import Cluster
 
 HOURS = 2
-
-
-@pytest.fixture(scope="module")
-def watched(request: pytest.FixtureRequest) -> Cluster:
-    """The cluster; the scenarios are played first, unless PLAYED says that they were."""
-    if "PLAYED" in os.environ:
-        return Cluster(KUBECONFIG, NAMESPACE)
-    cluster: Cluster = request.getfixturevalue("cluster")
-    return cluster
 
 
 def seen(cluster: Cluster, selector: str) -> list[dict[str, str]]:
@@ -30,12 +17,12 @@ def seen(cluster: Cluster, selector: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("metric", catalogue().values(), ids=catalogue())
-def test_it_is_there_with_its_labels(watched: Cluster, provider: str, metric: Metric) -> None:
+def test_it_is_there_with_its_labels(cluster: Cluster, provider: str, metric: Metric) -> None:
     if provider in metric.source.not_in:
         pytest.skip(f"{metric.source.name}: not in the cluster {provider}")
     job = f'{{job=~"{metric.source.job}"}}' if metric.source.job else ""
-    found = seen(watched, metric.name + job)
-    if not found and metric.source.name == "Data monitor" and not seen(watched, f"up{job}"):
+    found = seen(cluster, metric.name + job)
+    if not found and metric.source.name == "Data monitor" and not seen(cluster, f"up{job}"):
         pytest.skip("no data monitor is installed")
     if not found and metric.appears.startswith("only "):
         pytest.skip(f"appears {metric.appears}")

@@ -141,15 +141,20 @@ def _start(found: dict[str, Path], archives: dict[str, Path], steps: Steps) -> N
 
 
 def _load(ctr: Path, archives: dict[str, Path], say: Callable[[str], None]) -> None:
-    """Import archives that are not loaded yet; an archive's name changes with its content."""
+    """Import archives that are not loaded yet, two at a time; an archive's name changes with its content."""
     loaded = layout.STATE / "loaded"
     loaded.mkdir(exist_ok=True)
-    for name, archive in archives.items():
-        mark = loaded / archive.name
+
+    def load(name: str) -> None:
+        mark = loaded / archives[name].name
         if not mark.exists():
             say(f"loading {name}")
-            _ctr(ctr, "images", "import", str(archive))
+            _ctr(ctr, "images", "import", str(archives[name]))
             mark.touch()
+
+    # The largest first, so that none is left to load alone.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        list(pool.map(load, sorted(archives, key=lambda name: -archives[name].stat().st_size)))
 
 
 def _ctr(ctr: Path, *arguments: str) -> str:
