@@ -1,8 +1,5 @@
-"""What the tests of the rules share: the rule files, and promtool."""
+"""What the tests of the rules share: the rule files."""
 
-import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,19 +16,3 @@ def load(path: Path) -> list[dict]:
 
 RULES = [(path, rule) for path in RULE_FILES for rule in load(path)]
 ALERTS = [pytest.param(path, rule, id=rule["alert"]) for path, rule in RULES if "alert" in rule]
-
-
-@pytest.fixture(scope="session")
-def promtool() -> Callable[..., None]:
-    """Run promtool, from the project's tools or from PATH; it must succeed."""
-    local = ROOT / ".tools" / "bin" / "promtool"
-    found = str(local) if local.exists() else shutil.which("promtool")
-    if not found:
-        pytest.skip("promtool is neither in .tools/bin nor in PATH")
-
-    def run(*arguments: str | Path) -> None:
-        command = [found, *(str(argument) for argument in arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    return run
