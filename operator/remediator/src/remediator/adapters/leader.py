@@ -2,7 +2,7 @@
 
 As client-go's leaderelection does, nobody's clock is compared with another's: a candidate watches for how long, by its
 own monotonic clock, the holder has not renewed. The leader stops acting ``RENEW_DEADLINE`` after its last renewal, well
-before a candidate may take over ``DURATION`` after it.
+before a candidate may take over, which it does ``DURATION`` after it at the latest.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class LeaderLease:
         self._identity = identity
         self._renewed: float | None = None
         self._seen: tuple[str, str] | None = None
-        self._seen_at = 0.0
+        self._free_at = 0.0
 
     @property
     def held(self) -> bool:
@@ -49,13 +49,15 @@ class LeaderLease:
                 log.info("lease acquired", extra={"lease": self._name, "identity": self._identity})
                 metrics.LEASE_HELD.set(1)
                 return True
-            await _pause(stop)
+            # Not a whole pause where the holder's time ends sooner.
+            left = self._free_at - time.monotonic()
+            await _pause(stop, left if 0 < left < RETRY else RETRY)
         return False
 
     async def keep(self, stop: asyncio.Event) -> None:
         """Renew until told to stop; if the Lease is lost, tell the others to stop."""
         while not stop.is_set():
-            await _pause(stop)
+            await _pause(stop, RETRY)
             taken = not stop.is_set() and not await self._try() and self._renewed is None
             if taken or not self.held:
                 log.error("lease lost", extra={"lease": self._name, "identity": self._identity})
@@ -118,8 +120,10 @@ class LeaderLease:
             return True
         seen = (holder, str(spec.get("renewTime")))
         if seen != self._seen:
-            self._seen, self._seen_at = seen, time.monotonic()
-        return time.monotonic() - self._seen_at >= float(spec.get("leaseDurationSeconds") or DURATION)
+            # A renewal that was not there at the last look may be almost as old as that.
+            patience = float(spec.get("leaseDurationSeconds") or DURATION) - RETRY
+            self._seen, self._free_at = seen, time.monotonic() + patience
+        return time.monotonic() >= self._free_at
 
     def _spec(self, before: dict[str, Any]) -> dict[str, Any]:
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
@@ -134,8 +138,8 @@ class LeaderLease:
         }
 
 
-async def _pause(stop: asyncio.Event) -> None:
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
     try:
-        await asyncio.wait_for(stop.wait(), RETRY)
+        await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:
         return
