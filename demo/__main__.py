@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.__main__ import KUBECONFIG, choose, up
-from cluster.local.provider import ProviderError
+from cluster.errors import ProviderError
 from cluster.steps import Steps
 from cluster.tools import ToolError
 

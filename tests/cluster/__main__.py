@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from cluster import kind, tools
+from cluster.errors import ProviderError
 from cluster.local import provider as local
 from cluster.steps import Steps
 
@@ -25,7 +26,7 @@ def choose() -> str:
 def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
     """Bring a cluster up and write its kubeconfig to build/cluster/kubeconfig. Raises ProviderError, ToolError."""
     if dry_run and provider != "kind":
-        raise local.ProviderError("only kind has a dry run: its steps are commands")
+        raise ProviderError("only kind has a dry run: its steps are commands")
     if not dry_run:
         KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
     match provider:
@@ -34,12 +35,12 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
         case "kind":
             lacks = [] if dry_run else kind.missing()
             if lacks:
-                raise local.ProviderError(f"the kind provider needs: {', '.join(lacks)}")
+                raise ProviderError(f"the kind provider needs: {', '.join(lacks)}")
             kind.up(KUBECONFIG, steps, dry_run)
         case _:
             source = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
             if not source.is_file():
-                raise local.ProviderError(f"the existing provider needs a kubeconfig; there is none at {source}")
+                raise ProviderError(f"the existing provider needs a kubeconfig; there is none at {source}")
             shutil.copyfile(source, KUBECONFIG)
             KUBECONFIG.chmod(0o600)
     if not dry_run:
@@ -91,7 +92,7 @@ def main() -> int:
                 return status(provider)
             case _:
                 tools.link(progress=steps.say)
-    except (local.ProviderError, tools.ToolError) as error:
+    except (ProviderError, tools.ToolError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -15,9 +15,11 @@ from pathlib import Path
 import yaml
 
 from cluster import tools
+from cluster.errors import ProviderError
 from cluster.steps import Steps
 
 from . import components, layout, network, pki, processes
+from .loading import Loader
 
 PAUSE_IMAGE = "localhost/pause:1"
 TOOLS = (
@@ -35,10 +37,6 @@ TOOLS = (
 )
 PACKAGE = Path(__file__).resolve().parents[2]
 CGROUPS = Path("/sys/fs/cgroup")
-
-
-class ProviderError(Exception):
-    """The machine cannot carry this provider, or a component does not come up; the message says which and why."""
 
 
 def missing() -> list[str]:
@@ -72,7 +70,7 @@ def up(kubeconfig: Path, steps: Steps) -> None:
             clean()
         _start(found, archives, steps)
     with steps.step("images loaded"):
-        _load(found["ctr"], archives, steps.say)
+        _loader(found).load(archives, steps.say)
     kubeconfig.parent.mkdir(parents=True, exist_ok=True)
     kubeconfig.write_text(pki.kubeconfig("admin", f"https://127.0.0.1:{layout.OUTSIDE_PORT}"))
     kubeconfig.chmod(0o600)
@@ -82,7 +80,8 @@ def add_images(names: Iterable[str], steps: Steps) -> None:
     """Build images that are made on demand, and load them into the cluster that runs."""
     from cluster import images
 
-    _load(tools.ensure(TOOLS, steps.say)["ctr"], images.build(tools.cache(), names, steps.say), steps.say)
+    archives = images.build(tools.cache(), names, steps.say)
+    _loader(tools.ensure(TOOLS, steps.say)).load(archives, steps.say)
 
 
 def running() -> bool:
@@ -126,8 +125,8 @@ def _start(found: dict[str, Path], archives: dict[str, Path], steps: Steps) -> N
             start(name)
     with steps.step("container runtime"):
         start("containerd")
-        _wait("containerd", lambda: bool(_ctr(found["ctr"], "version")), 30)
-        _load(found["ctr"], {"pause": archives["pause"]}, steps.say)
+        _wait("containerd", lambda: bool(_output([*_ctr(found), "version"])), 30)
+        _loader(found).load({"pause": archives["pause"]}, steps.say)
     with steps.step("node"):
         for name in ("kubelet", "kube-proxy", "coredns"):
             start(name)
@@ -140,25 +139,12 @@ def _start(found: dict[str, Path], archives: dict[str, Path], steps: Steps) -> N
         processes.start("forwarder", command, {"PYTHONPATH": str(PACKAGE)})
 
 
-def _load(ctr: Path, archives: dict[str, Path], say: Callable[[str], None]) -> None:
-    """Import archives that are not loaded yet, two at a time; an archive's name changes with its content."""
-    loaded = layout.STATE / "loaded"
-    loaded.mkdir(exist_ok=True)
-
-    def load(name: str) -> None:
-        mark = loaded / archives[name].name
-        if not mark.exists():
-            say(f"loading {name}")
-            _ctr(ctr, "images", "import", str(archives[name]))
-            mark.touch()
-
-    # The largest first, so that none is left to load alone.
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        list(pool.map(load, sorted(archives, key=lambda name: -archives[name].stat().st_size)))
+def _loader(found: dict[str, Path]) -> Loader:
+    return Loader(_ctr(found), layout.STATE / "images")
 
 
-def _ctr(ctr: Path, *arguments: str) -> str:
-    return _output([str(ctr), "--address", str(layout.CONTAINERD_SOCKET), "-n", "k8s.io", *arguments])
+def _ctr(found: dict[str, Path]) -> list[str]:
+    return [str(found["ctr"]), "--address", str(layout.CONTAINERD_SOCKET), "-n", "k8s.io"]
 
 
 def _kubectl(found: dict[str, Path], *arguments: str, stdin: str | None = None) -> str:
