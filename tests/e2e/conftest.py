@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ import pytest
 from cluster import kind
 from cluster.__main__ import KUBECONFIG
 from cluster.local import provider as local
+from e2e.incidents import EASY_RATE
+from e2e.release import Release
 
 from demo.install import NAMESPACE
 from demo.kube import Cluster
@@ -69,5 +71,13 @@ def cluster(played: Played) -> Cluster:
         for scenario in SCENARIOS:
             played(scenario)
     cluster = Cluster(KUBECONFIG, NAMESPACE)
-    Pipeline(cluster, "HighKafkaLag").set_rate(100)
+    Pipeline(cluster, "HighKafkaLag").set_rate(EASY_RATE)
     return cluster
+
+
+@pytest.fixture(scope="module")
+def release(cluster: Cluster, provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    """The release, to be upgraded; after the module's tests it is as before."""
+    release = Release(cluster, provider, tmp_path_factory.mktemp("release"))
+    yield release
+    release.upgrade()

@@ -9,6 +9,8 @@ from typing import Any
 from demo.kube import Cluster, wait_for
 from demo.play import TERMINAL
 
+EASY_RATE = 100
+"""Events per second that the job carries easily, whatever else is done to it."""
 NO_PAUSES = {"cooldown": "0s", "budget": [{"max": 100, "per": "1h"}]}
 """Guards without the pauses that real incidents ask for between them."""
 

@@ -3,12 +3,11 @@ these tests run by `make test-long` only; lag and failing checkpoints are the de
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_of
+from e2e.release import Release
 
-from demo.install import RELEASE, prepare_chart
 from demo.kube import Cluster, wait_for
 from demo.pipeline import PIPELINE, Pipeline
 
@@ -16,16 +15,13 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module", autouse=True)
-def upgraded(cluster: Cluster, provider: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def upgraded(release: Release, cluster: Cluster) -> None:
     """Shorten `for`, and give checkpoints Flink's own time limit: a hanging job then stands still before one fails."""
-    values: Path = tmp_path_factory.mktemp("values") / "causes.json"
     times = {"for": "15s", "keepFiringFor": "0s"}
     overrides = {"KafkaConsumerStalled": times, "FlinkTaskManagerDown": times}
     configuration = {"execution.checkpointing.timeout": "10m"}
     pipeline = {"extraFlinkConfiguration": configuration}
-    values.write_text(json.dumps({"rules": {"overrides": overrides}, "pipeline": pipeline}))
-    chart = prepare_chart(provider, tmp_path_factory.mktemp("chart"))
-    cluster.helm("upgrade", RELEASE, chart, "--reset-then-reuse-values", f"--values={values}", "--timeout=10m")
+    release.upgrade({"rules": {"overrides": overrides}, "pipeline": pipeline})
 
     def done() -> bool:
         status = cluster.flink_deployment(PIPELINE)["status"]

@@ -1,87 +1,46 @@
-"""The data monitor on the example pipeline: drift is seen, told and shown; a monitor that is gone is told, too.
+"""The data monitor on the example pipeline: drift is seen, told and shown; a monitor that is gone is told, too."""
 
-Goes on with the release that is there, whatever installed it, or installs one. Its alert times are shortened meanwhile.
-"""
-
-import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from cluster.__main__ import KUBECONFIG, up
 from cluster.local import provider as local
 from cluster.steps import Steps
+from e2e.incidents import EASY_RATE
+from e2e.release import Release
 
-from demo.install import NAMESPACE, RELEASE, install, prepare_chart
-from demo.kube import ROOT, Cluster, wait_for
-from demo.pipeline import LOADGEN, Pipeline
+from demo.install import NAMESPACE
+from demo.kube import Cluster, wait_for
+from demo.pipeline import Pipeline
 
 NAME = "streaming-monitoring-data-monitor"
-SHORT_TIMES = Path(__file__).with_name("values-data-monitor.yaml")
-DEMO_VALUES = ("values.yaml", "values-scale.yaml")
-RATE = 200
 DRIFT, STALE = "MLModelPredictionDrift", "DataMonitorStale"
+RATE = 200
+# A window of a minute instead of ten, and alerts that do not wait.
+SHORT_TIMES = {
+    "dataMonitor": {"config": {"window": {"length": "1m", "pane": "5s", "evaluateEvery": "5s"}}},
+    "rules": {
+        "overrides": {
+            DRIFT: {"for": "15s", "keepFiringFor": "0s"},
+            # Seconds without an evaluation.
+            STALE: {"threshold": 60, "for": "15s", "keepFiringFor": "0s"},
+        }
+    },
+}
 
 
-class Release:
-    """The chart on the cluster, upgraded to and fro with values of the tests."""
-
-    def __init__(self, provider: str, folder: Path) -> None:
-        self.provider = provider
-        self.steps = Steps()
-        up(provider, self.steps)
-        self.cluster = Cluster(KUBECONFIG, NAMESPACE)
-        self._folder = folder
-        self._chart = prepare_chart(provider, folder / "chart")
-        found = json.loads(self.cluster.helm("list", "--all", "--output=json"))
-        self.found = any(release["name"] == RELEASE for release in found)
-        self._values = [self._own_values()] if self.found else self._demo_values()
-
-    def upgrade(self, *files: Path) -> None:
-        """Upgrade to the values that were there before, and these files over them."""
-        install(self.cluster, self._chart, [*self._values, *files], self.steps.say)
-
-    def values_file(self, values: dict[str, Any]) -> Path:
-        """A values file of that content."""
-        path = self._folder / f"values-{len(list(self._folder.iterdir()))}.yaml"
-        path.write_text(yaml.safe_dump(values))
-        return path
-
-    def _own_values(self) -> Path:
-        return self.values_file(json.loads(self.cluster.helm("get", "values", RELEASE, "--output=json")) or {})
-
-    def _demo_values(self) -> list[Path]:
-        names = [*DEMO_VALUES, *(["values-local.yaml"] if self.provider == "local" else [])]
-        return [ROOT / "demo" / name for name in names]
-
-
-@pytest.fixture(scope="module")
-def release(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    """The release with a data monitor and short times."""
-    release = Release(provider, tmp_path_factory.mktemp("release"))
-    release.upgrade(SHORT_TIMES)
-    yield release
-    if release.found:
-        release.upgrade()
-
-
-@pytest.fixture(scope="module")
-def cluster(release: Release) -> Iterator[Cluster]:
+@pytest.fixture(scope="module", autouse=True)
+def judged(release: Release, cluster: Cluster) -> Iterator[None]:
     """A pipeline under a load that it carries easily, with nothing shifted, and a monitor that judges it."""
-    cluster = release.cluster
+    release.upgrade(SHORT_TIMES)
     pipeline = Pipeline(cluster, DRIFT)
-    before = cluster.get(f"/api/v1/namespaces/{NAMESPACE}/configmaps/{LOADGEN}")["data"]
     pipeline.set_shift(0)
     pipeline.set_rate(RATE)
-    if not release.found:
-        pipeline.wait_healthy(release.steps.say)
     wait_for("the monitor judges data that does not drift", lambda: ready(cluster) and 0 <= score(cluster) < 0.1, 420)
     wait_for("no alert of it is active", lambda: not (cluster.alerts(DRIFT) or cluster.alerts(STALE)), 180)
-    yield cluster
+    yield
     pipeline.set_shift(0)
-    pipeline.set_rate(int(float(before["rate"])))
+    pipeline.set_rate(EASY_RATE)
 
 
 @pytest.fixture
@@ -179,10 +138,10 @@ def test_a_monitor_that_is_gone_is_told(cluster: Cluster) -> None:
 
 
 @pytest.mark.long
-def test_the_alert_links_to_a_report_of_what_drifts(release: Release, cluster: Cluster) -> None:
-    if release.provider == "local":
-        local.add_images(["data-monitor-report"], release.steps)
-    release.upgrade(SHORT_TIMES, release.values_file({"dataMonitor": {"reports": {"enabled": True}}}))
+def test_the_alert_links_to_a_report_of_what_drifts(release: Release, cluster: Cluster, provider: str) -> None:
+    if provider == "local":
+        local.add_images(["data-monitor-report"], Steps())
+    release.upgrade(SHORT_TIMES, {"dataMonitor": {"reports": {"enabled": True}}})
     wait_for("the reports are served", lambda: "Drift reports" in cluster.page(NAME, 8001, "/").text, 420, every=5)
     Pipeline(cluster, DRIFT).set_shift(1.5)
     try:
