@@ -13,7 +13,7 @@ WITHOUT_CLUSTER = $(filter-out $(ON_CLUSTER),$(TESTS))
 OUT ?= build/render
 VALUES ?=
 export CLUSTER
-export PYTHONPATH := tests:.
+export PYTHONPATH := tests:scripts:.
 
 .PHONY: help
 help: ## Show the commands

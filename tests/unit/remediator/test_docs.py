@@ -11,8 +11,8 @@ from remediator.core.decide import decide
 from remediator.core.decision import Cancel, Refuse, Wait
 from remediator.core.guards import CHAIN
 from remediator.core.patch import pointer
-from test_guards import CASES
-from test_properties import MAY_CHANGE
+from unit.remediator.test_guards import CASES
+from unit.remediator.test_properties import MAY_CHANGE
 from worlds import snapshot
 
 DOCS = Path(__file__).parents[3] / "docs"
