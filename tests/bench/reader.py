@@ -1,6 +1,6 @@
 """One side of the benchmark, in a process of its own: reads a topic from its beginning, prints its figures as JSON.
 
-``reader.py bare|bare_poll|monitor ADDRESS TOPIC EVENTS REFERENCE FOLDER``
+``reader.py SIDE ADDRESS TOPIC EVENTS REFERENCE FOLDER``
 """
 
 import contextlib
@@ -11,11 +11,14 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
+from confluent_kafka import Message
 from data_monitor.adapters import references
 from data_monitor.adapters.codec import Form
-from data_monitor.adapters.decode import DeadLetterDecoder, Decoder
+from data_monitor.adapters.decode import DeadLetterDecoder, Decoder, feature_paths
 from data_monitor.adapters.exporter import Exporter, Health
 from data_monitor.adapters.kafka import Source
+from data_monitor.adapters.schema import NUMBER, Node
 from data_monitor.adapters.snapshot import SnapshotFile
 from data_monitor.config import Config, Fields
 from data_monitor.core.judge import Judge, Rules
@@ -25,9 +28,8 @@ from data_monitor.readers import Alone, Patience
 from data_monitor.service import _BATCH, Partitions, Service, times_of
 
 
-def poll(source, keys, count):
+def bare_poll(settings, source, count):
     """The loop that tutorials show: one record after the other."""
-    source.assign(dict.fromkeys(keys, 0))
     seen = 0
     while seen < count:
         message = source._consumer.poll(0.1)
@@ -35,12 +37,33 @@ def poll(source, keys, count):
             seen += 1
 
 
-def bare(source, keys, count):
-    """Consume with the monitor's own client and settings, and look at nothing."""
-    source.assign(dict.fromkeys(keys, 0))
+def bare_consume(settings, source, count):
+    """Whole batches, and nothing of them is looked at."""
     seen = 0
     while seen < count:
-        seen += len(source.poll(_BATCH, 0.1))
+        seen += len(source._consumer.consume(_BATCH, 0.1))
+
+
+def bare_value(settings, source, count):
+    """Whole batches, and the bytes of every record are taken out."""
+    seen = 0
+    while seen < count:
+        seen += sum(map(bool, map(Message.value, source._consumer.consume(_BATCH, 0.1))))
+
+
+def only_decode(settings, source, count):
+    """Whole batches, decoded into typed structs, which are dropped: what nothing in Python can be faster than."""
+    root = Node()
+    reference = references.load(settings.reference)
+    for path in [settings.fields.time, settings.fields.inference_time, *feature_paths(reference, settings.fields)]:
+        root.leaf(path, NUMBER)
+    decode = msgspec.json.Decoder(root.build()).decode
+    seen = 0
+    while seen < count:
+        values = list(map(Message.value, source._consumer.consume(_BATCH, 0.1)))
+        for value in values:
+            decode(value)
+        seen += len(values)
 
 
 def monitor(settings, source, count):
@@ -67,6 +90,9 @@ def monitor(settings, source, count):
     assert exporter.published.evaluation.ready
 
 
+SIDES = {side.__name__: side for side in (bare_consume, bare_value, bare_poll, only_decode, monitor)}
+
+
 def main(kind, address, topic, events, reference, folder):
     """Read on one CPU; measure from the first request on."""
     with contextlib.suppress(OSError):
@@ -82,10 +108,9 @@ def main(kind, address, topic, events, reference, folder):
     source = Source(settings.kafka, lambda text: print(text, file=sys.stderr))
     keys = source.partitions(topic)
     wall, cpu = time.monotonic(), time.process_time()
-    if kind == "monitor":
-        monitor(settings, source, count)
-    else:
-        {"bare": bare, "bare_poll": poll}[kind](source, keys, count)
+    if kind != "monitor":
+        source.assign(dict.fromkeys(keys, 0))
+    SIDES[kind](settings, source, count)
     wall, cpu = time.monotonic() - wall, time.process_time() - cpu
     # Not getrusage: that begins with what the parent had.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

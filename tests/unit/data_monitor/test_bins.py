@@ -4,6 +4,8 @@ from data_monitor.core.bins import Categorical, Layout, Numeric
 from data_monitor.core.learn import Column, column_for, learn, learn_feature
 from data_monitor.core.reference import BadReference, Reference
 from data_monitor.core.score import drift_score
+from hypothesis import given
+from hypothesis import strategies as st
 
 ROWS = np.random.default_rng(1).normal(size=20_000)
 
@@ -16,6 +18,22 @@ def test_numbers_get_deciles_with_open_tails_and_a_missing_bin():
     assert reference.counts[:-1].tolist() == pytest.approx([2000] * 10, abs=1)
     assert reference.counts[-1] == 0
     assert feature.encode(np.array([-1e300, 1e300, np.nan, np.inf, feature.edges[0]])).tolist() == [0, 9, 10, 10, 1]
+
+
+EDGES = st.lists(st.floats(-10, 10), max_size=40, unique=True).map(sorted)
+VALUES = st.lists(st.sampled_from([-0.0, 0.0, 1.0, np.nan, np.inf, -np.inf]) | st.floats(-11, 11), max_size=20)
+
+
+@given(st.lists(EDGES, max_size=4), VALUES)
+def test_features_together_get_the_bins_that_each_gets_alone(edges, values):
+    column = np.array([*values, *(edges[0] if edges else [])])
+    features = [Numeric(str(at), tuple(one)) for at, one in enumerate(edges)]
+    features.insert(1, Categorical("c", ("1",)))
+    columns = [column if isinstance(one, Numeric) else [1] * len(column) for one in features]
+    layout = Layout(features)
+    alone = [one.encode(values) for one, values in zip(features, columns, strict=True)]
+    codes = layout.encode(columns).T - [[part.start] for part in layout.slices]
+    assert codes.tolist() == [one.tolist() for one in alone]
 
 
 def test_repeated_edges_collapse():

@@ -1,12 +1,15 @@
 """Records to columns: typed, and what is wrong with those that are not as expected."""
 
 import json
+import math
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pytest
 from data_monitor.adapters.decode import DeadLetterDecoder, Decoder
 from data_monitor.adapters.pane_records import FORMAT, PaneDecoder
+from data_monitor.adapters.schema import ANY, NUMBER, Node
 from data_monitor.config import Fields
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.learn import Column, learn
@@ -70,11 +73,43 @@ def test_a_tombstone_is_a_bad_record():
     assert DECODER.decode([None]).problems == [(0, "malformed_json")]
 
 
-@given(st.lists(st.sampled_from([b"{", b"}", b"{}", b"", b" ", b'{"a":{"b":1}', b'{"a":', b"1}", b"{}{}"]), max_size=6))
-def test_records_that_are_decoded_together_are_never_taken_for_one_another(records):
-    together = DECODER.decode(records)
-    alone = [(at, kind) for at, one in enumerate(records) for _, kind in DECODER.decode([one]).problems]
-    assert sorted(together.problems) == alone
+VALUE = st.sampled_from([0, -1.5, 2**60, 10**400, None, "m", "", True, [], {}])
+FEATURES = st.dictionaries(st.sampled_from(["price", "d-v", "x"]), VALUE) | VALUE
+RECORD = st.dictionaries(st.sampled_from(["ts_ms", "inference_ms", "score"]), VALUE).flatmap(
+    lambda record: FEATURES.map(lambda features: {"ts_ms": 1000, **record, "features": features})
+)
+TEXT = (st.just(GOOD) | RECORD).map(lambda record: json.dumps(record).encode())
+
+
+@given(st.lists(TEXT | st.sampled_from([None, b"", b"{", b"{}{}", b"[]", b"\xff"])))
+def test_a_batch_is_decoded_as_its_records_are_one_by_one(records):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("data_monitor.adapters.decode._CHUNK", 3)
+        decoded = DECODER.decode(records)
+    alone = [DECODER.decode([record]) for record in records]
+    assert decoded.good.tolist() == [at for at, one in enumerate(alone) if len(one.good)]
+    assert sorted(decoded.problems) == sorted((at, kind) for at, one in enumerate(alone) for _, kind in one.problems)
+    for name in ("times_ms", "latencies_ms", "codes"):
+        found = getattr(decoded.events, name)
+        expected = np.concatenate([found[:0], *(getattr(one.events, name) for one in alone)])
+        assert np.array_equal(found, expected, equal_nan=True)
+
+
+@given(st.data(), st.integers(1, 20), st.integers(0, 20))
+def test_numbers_are_those_of_the_records_bit_for_bit(data, width, categories):
+    root = Node()
+    for number in range(width):
+        root.leaf(f"inside.n{number}", NUMBER)
+    for number in range(categories):
+        root.leaf(f"inside.c{number}", ANY)
+    decode = msgspec.json.Decoder(root.build()).decode
+    paths, take = root.numbers()
+    names = [path.removeprefix("inside.") for path in paths]
+    value = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**63) | st.none()
+    rows = data.draw(st.lists(st.dictionaries(st.sampled_from([*names, "c0"]), value), max_size=40))
+    found = take([decode(json.dumps({"inside": row}).encode()) for row in rows])
+    expected = [[math.nan if row.get(name) is None else float(row[name]) for row in rows] for name in names]
+    assert found.tobytes() == np.array(expected).tobytes()
 
 
 def test_units_and_fields_of_ones_own():

@@ -11,7 +11,7 @@ import numpy as np
 from data_monitor.adapters.decode import Column, DeadLetterDecoder, Decoder
 from data_monitor.adapters.pane_records import PaneDecoder
 from data_monitor.core.monitor import Monitor
-from data_monitor.core.panes import Events, Key
+from data_monitor.core.panes import Key
 
 
 class Record(Protocol):
@@ -92,7 +92,7 @@ class Ingest:
         all_of = decoded.events
         for key, first, last in zip(keys, cuts, cuts[1:], strict=False):
             part = slice(int(first), int(last))
-            self._monitor.add(key, Events(all_of.times_ms[part], all_of.codes[part], all_of.latencies_ms[part]), now)
+            self._monitor.add(key, all_of[part], now)
         if self._sampler:
             self._sampler.add(all_of.times_ms // self._monitor.times.pane, decoded.columns)
 

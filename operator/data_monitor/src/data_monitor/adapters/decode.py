@@ -1,4 +1,4 @@
-"""Records of the topic to columns of values: typed and many at a time, one by one where a record is not as expected."""
+"""Records of the topic to columns of values: typed, and mended where a record is not as expected."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import compress
 from typing import Any, Final, cast
 
 import msgspec
@@ -21,9 +21,9 @@ from data_monitor.core.panes import Events
 from data_monitor.core.reference import Reference
 
 _UNITS_MS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-# Joined, records decode in half the time; one bad record costs its whole chunk the time of both ways.
-_CHUNK: Final = 200
 _LARGEST_TIME_MS: Final = 1e15
+# So few that their objects are still in the processor's cache when the numbers are taken out and when they go.
+_CHUNK: Final = 256
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 Column = NDArray[np.float64] | Sequence[Value]
@@ -61,33 +61,37 @@ class Decoder:
             segment_path = f"{fields.features}.{segments.path}" if fields.features else segments.path
             root.leaf(segment_path, ANY)
         self._decoder = msgspec.json.Decoder(root.build())
-        self._numbers = root.numbers()
-        self._texts = {p: root.getter(p) for p, feature in self._features if not isinstance(feature, Numeric)}
-        self._segment = root.getter(segment_path) if segments else None
+        self._paths, self._numbers = root.numbers()
+        texts = [path for path, feature in self._features if not isinstance(feature, Numeric)]
+        self._segment = segment_path if segments else None
+        self._texts = {path: root.getter(path) for path in [*texts, *([segment_path] if segments else [])]}
         self._groups = {value: code for code, value in enumerate(segments.values)} if segments else {}
 
     def decode(self, values: Sequence[bytes | None]) -> Decoded:
         """Decode a batch; never raises for what is in a record."""
         found: list[tuple[int, str]] = []
-        records: list[Any] = []
+        numbers, count = np.empty((len(self._paths), len(values))), 0
+        texts: dict[str, list[Value]] = {path: [] for path in self._texts}
         for at in range(0, len(values), _CHUNK):
-            chunk = values[at : at + _CHUNK]
-            records += self._together(chunk) or [self._alone(value, at + i, found) for i, value in enumerate(chunk)]
-        good = np.arange(len(records))
-        if any(kind == problems.MALFORMED for _, kind in found):
-            good = np.asarray([at for at, record in enumerate(records) if record is not None], np.intp)
-            records = [record for record in records if record is not None]
-        numbers = self._numbers(records)
-        dated = np.isfinite(numbers[self._time])
+            records = self._records(values[at : at + _CHUNK], at, found)
+            numbers[:, count : count + len(records)] = self._numbers(records)
+            count += len(records)
+            for path, get in self._texts.items():
+                texts[path] += map(get, records)
+        good = np.arange(len(values))
+        if count < len(values):
+            good = np.delete(good, [position for position, kind in found if kind == problems.MALFORMED])
+        by_path = dict(zip(self._paths, numbers[:, :count], strict=True))
+        dated = np.isfinite(by_path[self._time])
         if not dated.all():
             found += [(int(position), problems.NO_TIME) for position in good[~dated]]
-            good, records = good[dated], [record for record, keep in zip(records, dated, strict=True) if keep]
-            numbers = {path: column[dated] for path, column in numbers.items()}
+            good = good[dated]
+            by_path = {path: column[dated] for path, column in by_path.items()}
+            texts = {path: list(compress(column, dated)) for path, column in texts.items()}
         columns: list[Column] = [
-            numbers[path] if isinstance(feature, Numeric) else list(map(self._texts[path], records))
-            for path, feature in self._features
+            by_path[path] if isinstance(feature, Numeric) else texts[path] for path, feature in self._features
         ]
-        return Decoded(good, self._events(numbers, self._codes(columns, records)), columns, found)
+        return Decoded(good, self._events(by_path, self._codes(columns, texts)), columns, found)
 
     def _events(self, numbers: dict[str, NDArray[np.float64]], codes: NDArray[np.intp]) -> Events:
         times = np.clip(numbers[self._time] * self._time_ms, 0, _LARGEST_TIME_MS).astype(np.int64)
@@ -96,42 +100,36 @@ class Decoder:
         latencies = numbers[self._inference] * self._inference_ms
         return Events(times, codes, np.where(latencies < 0, math.nan, latencies))
 
-    def _codes(self, columns: list[Column], records: list[Any]) -> NDArray[np.intp]:
+    def _codes(self, columns: list[Column], texts: dict[str, list[Value]]) -> NDArray[np.intp]:
         codes = self._layout.encode(columns)
         if self._segment:
             other, look_up = len(self._groups), self._groups.get
-            groups = [look_up(_text(self._segment(record)), other) for record in records]
+            groups = [look_up(_text(value), other) for value in texts[self._segment]]
             codes += np.asarray(groups, np.intp)[:, None] * self._layout.size
         return codes
 
-    def _together(self, values: Sequence[bytes | None]) -> list[Any] | None:
-        """All records of a chunk; None where one of them is not as expected.
-
-        Only if each text begins and ends as an object does. Then no two of them can make one object together: inside an
-        object nothing lets ``{`` follow ``}``. So as many objects as texts means one for each.
-        """
-        if None in values:
-            return None
-        texts = cast(Sequence[bytes], values)
-        if not all(map(bytes.startswith, texts, repeat(b"{"))) or not all(map(bytes.endswith, texts, repeat(b"}"))):
-            return None
-        try:
-            records = self._decoder.decode_lines(b"\n".join(texts))
-        except _UNREADABLE:
-            return None
-        return records if len(records) == len(values) else None
-
-    def _alone(self, value: bytes | None, position: int, found: list[tuple[int, str]]) -> Any:
-        """One record; None where it is none."""
-        try:
-            return self._decoder.decode(value or b"")
-        except msgspec.ValidationError:
-            record, right = self._untyped(value)
-        except _UNREADABLE:
-            record, right = None, False
-        if not right:
-            found.append((position, problems.MALFORMED if record is None else problems.WRONG_TYPE))
-        return record
+    def _records(self, values: Sequence[bytes | None], first: int, found: list[tuple[int, str]]) -> list[Any]:
+        """The records among the values, the first of which has position ``first`` in the batch."""
+        records: list[Any] = []
+        malformed = 0
+        decode, rest = self._decoder.decode, iter(cast(Sequence[bytes], values))
+        while len(records) + malformed < len(values):
+            try:
+                # What was decoded before an error stays in the list.
+                records.extend(map(decode, rest))
+            except (*_UNREADABLE, TypeError) as error:
+                # A tombstone is the TypeError.
+                at = len(records) + malformed
+                fits = isinstance(error, msgspec.ValidationError)
+                record, right = self._untyped(values[at]) if fits else (None, False)
+                if record is None:
+                    malformed += 1
+                    found.append((first + at, problems.MALFORMED))
+                else:
+                    records.append(record)
+                    if not right:
+                        found.append((first + at, problems.WRONG_TYPE))
+        return records
 
     def _untyped(self, value: bytes | None) -> tuple[Any, bool]:
         """A record without what has a wrong type; None where it is no object."""

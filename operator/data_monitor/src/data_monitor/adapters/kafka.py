@@ -150,7 +150,7 @@ class Source:
     def poll(self, most: int, seconds: float) -> list[Message]:
         """Records in the order of their partitions; errors are reported and left out."""
         messages: list[Message] = self._consumer.consume(most, seconds)
-        if all(message.error() is None for message in messages):
+        if not any(map(Message.error, messages)):
             return messages
         for message in messages:
             error = message.error()

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, repeat
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Value = str | int | float | bool | None
 Codes = NDArray[np.intp]
+_FEW_EDGES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,7 @@ class Categorical:
 
     def encode(self, values: Sequence[Value]) -> Codes:
         """The bin of each value."""
-        look_up, other = self._codes.get, self.other
-        return np.fromiter((look_up(value, other) for value in values), np.intp, len(values))
+        return np.fromiter(map(self._codes.get, values, repeat(self.other)), np.intp, len(values))
 
     @cached_property
     def _codes(self) -> Mapping[Value, int]:
@@ -109,14 +110,33 @@ class Layout:
         self.size = int(starts[-1])
         self.slices = tuple(slice(int(a), int(b)) for a, b in pairwise(starts))
         self._starts = starts[:-1]
+        few = {at: one for at, one in enumerate(features) if isinstance(one, Numeric) and len(one.edges) <= _FEW_EDGES}
+        self._together = list(few)
+        self._alone = [at for at in range(len(features)) if at not in few]
+        most = max((len(one.edges) for one in few.values()), default=0)
+        # Nothing is above NaN.
+        self._edges = np.full((most, len(few), 1), np.nan)
+        for at, one in enumerate(few.values()):
+            self._edges[: len(one.edges), at, 0] = one.edges
+        self._missing = np.asarray([one.missing for one in few.values()], np.intp)[:, None]
 
     def encode(self, columns: Sequence[NDArray[np.float64] | Sequence[Value]]) -> Codes:
         """Positions in the flat vector, one row for each event and one column for each feature."""
         codes = np.empty((len(self.features), len(columns[0]) if columns else 0), np.intp)
-        for row, (feature, values) in enumerate(zip(self.features, columns, strict=True)):
-            codes[row] = feature.encode(values)  # type: ignore[arg-type]
+        if self._together:
+            codes[self._together] = self._numeric(np.stack([np.asarray(columns[at]) for at in self._together]))
+        for at in self._alone:
+            codes[at] = self.features[at].encode(columns[at])  # type: ignore[arg-type]
         codes += self._starts[:, None]
         return codes.T
+
+    def _numeric(self, values: NDArray[np.float64]) -> NDArray[np.integer]:
+        """The bins of several features, one row for each; comparing with all of few edges beats a search by far."""
+        codes = np.zeros(values.shape, np.uint8)
+        for edges in self._edges:
+            codes += values >= edges
+        finite = np.isfinite(values)
+        return codes if finite.all() else np.where(finite, codes, self._missing)
 
     def count(self, columns: Sequence[NDArray[np.float64] | Sequence[Value]]) -> NDArray[np.int64]:
         """The counts of a batch as a flat vector."""

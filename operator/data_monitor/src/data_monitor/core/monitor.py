@@ -94,14 +94,12 @@ class Monitor:
         state, times = self.states[key], self.times
         good = (events.times_ms >= EARLIEST_MS) & (events.times_ms <= now * 1000 + times.max_ahead)
         if not good.all():
-            state.counters[f"invalid.{problems.BAD_TIME}"] += int((~good).sum())
-            events = Events(events.times_ms[good], events.codes[good], events.latencies_ms[good])
+            state.counters[f"invalid.{problems.BAD_TIME}"] += int(np.count_nonzero(~good))
+            events = events[good]
         state.add(events, self.judge.shape, times.pane, times.keep, times.allowed)
         self._records_at[key] = now
-        taken = events.latencies_ms[np.isfinite(events.latencies_ms)]
-        if len(taken):
-            self.latencies += np.bincount(quantiles.encode(taken), minlength=quantiles.SIZE)
-            self.latency_sum_ms += float(taken.sum())
+        self.latencies += quantiles.count(events.latency_bins)
+        self.latency_sum_ms += float(events.latencies_ms[np.isfinite(events.latencies_ms)].sum())
 
     def add_pane(self, key: Key, start_ms: int, vector: Vector, now: float) -> None:
         """Add a pane that somebody else counted, under the same rule for impossible times."""

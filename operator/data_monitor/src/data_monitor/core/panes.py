@@ -8,8 +8,9 @@ whoever computed them, and a restart or a move to another replica that goes on f
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,15 @@ class Events:
     latencies_ms: NDArray[np.float64]
     """NaN where a record has none."""
 
+    def __getitem__(self, part: slice | NDArray[Any]) -> Events:
+        """Some of the events, in their order."""
+        return Events(self.times_ms[part], self.codes[part], self.latencies_ms[part])
+
+    @cached_property
+    def latency_bins(self) -> NDArray[np.intp]:
+        """The bin of each inference time (core.quantiles)."""
+        return quantiles.encode(self.latencies_ms)
+
 
 @dataclass
 class PartitionState:
@@ -96,25 +106,20 @@ class PartitionState:
         expired = numbers <= arrivals - keep
         self.newest_ms = int(newest[-1])
         self.counters["events"] += len(times)
-        self.counters["late"] += int(late.sum())
-        self.counters["expired"] += int(expired.sum())
-        for number in np.unique(numbers[~expired]):
-            chosen = np.flatnonzero((numbers == number) & ~expired)
-            pane = self._pane(int(number), shape)
-            pane[: shape.bins * shape.groups] += np.bincount(
-                events.codes[chosen].ravel(), minlength=shape.bins * shape.groups
-            ).astype(np.int32)
-            taken = events.latencies_ms[chosen]
-            taken = taken[np.isfinite(taken)]
-            if len(taken):
-                shape.latencies(pane)[:] += np.bincount(quantiles.encode(taken), minlength=quantiles.SIZE).astype(
-                    np.int32
-                )
-        for number in np.unique(arrivals):
-            pane = self._pane(int(number), shape)
-            at = arrivals == number
-            pane[-2] += int(at.sum())
-            pane[-1] += int(late[at].sum())
+        self.counters["late"] += int(np.count_nonzero(late))
+        self.counters["expired"] += int(np.count_nonzero(expired))
+        for number, at in _by_number(numbers):
+            codes, latencies = events.codes[at], events.latency_bins[at]
+            if expired[at].any():
+                codes, latencies = codes[~expired[at]], latencies[~expired[at]]
+            if len(codes):
+                pane, counts = self._pane(number, shape), shape.bins * shape.groups
+                pane[:counts] += np.bincount(codes.ravel("K"), minlength=counts)
+                shape.latencies(pane)[:] += quantiles.count(latencies)
+        for number, at in _by_number(arrivals):
+            pane = self._pane(number, shape)
+            pane[-2] += len(arrivals[at])
+            pane[-1] += np.count_nonzero(late[at])
         self._expire(int(arrivals[-1]) - keep)
 
     def add_pane(self, number: int, vector: Vector, shape: Shape, pane_ms: int, keep: int) -> None:
@@ -138,6 +143,16 @@ class PartitionState:
     def _expire(self, last: int) -> None:
         for number in [number for number in self.panes if number <= last]:
             del self.panes[number]
+
+
+def _by_number(numbers: NDArray[np.int64]) -> Iterator[tuple[int, slice | NDArray[np.bool_]]]:
+    """Each pane's number, and which events are its."""
+    if numbers[0] == numbers.min() == numbers.max():
+        # Most batches lie in one pane, and np.unique takes longer than all the rest.
+        yield int(numbers[0]), slice(None)
+    else:
+        for number in np.unique(numbers).tolist():
+            yield number, numbers == number
 
 
 def merge(states: Iterable[PartitionState], first: int, last: int, shape: Shape) -> Vector:

@@ -20,9 +20,15 @@ SIZE: Final = math.ceil(math.log(LARGEST_MS / SMALLEST_MS) / _LOG_GAMMA) + 1
 
 
 def encode(milliseconds: NDArray[np.float64]) -> NDArray[np.intp]:
-    """The bin of each time; times outside the bounds go to the first or the last bin."""
+    """The bin of each time; times outside the bounds go to the first or the last bin, what is none to bin SIZE."""
     clipped = np.clip(milliseconds, SMALLEST_MS, LARGEST_MS)
-    return np.ceil(np.log(clipped / SMALLEST_MS) / _LOG_GAMMA - 1e-9).astype(np.intp).clip(0, SIZE - 1)
+    bins = np.ceil(np.log(clipped / SMALLEST_MS) / _LOG_GAMMA - 1e-9).clip(0, SIZE - 1)
+    return np.where(np.isfinite(milliseconds), bins, SIZE).astype(np.intp)
+
+
+def count(bins: NDArray[np.intp]) -> NDArray[np.intp]:
+    """How often each bin occurs; what is no time is not counted."""
+    return np.bincount(bins, minlength=SIZE + 1)[:SIZE]
 
 
 def values_ms() -> NDArray[np.float64]:
