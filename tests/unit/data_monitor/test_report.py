@@ -105,6 +105,23 @@ def test_a_page_of_the_monitors_sample(tmp_path: Path, capsys: pytest.CaptureFix
     assert sorted(path.suffix for path in folder.reports.iterdir()) == [".html", ".html", ".json", ".json"]
 
 
+@needs_evidently
+def test_a_page_goes_by_the_hours_of_the_window_where_the_reference_does(tmp_path: Path) -> None:
+    table = {**rows(3000, 0.0, 4), "ts_ms": [(row % 3) * 3_600_000 for row in range(3000)]}
+    source, output = write_rows(tmp_path / "b.jsonl", table), tmp_path / "page.json"
+    configuration = monitor(tmp_path)
+    main(["reference", "build", f"--input={source}", f"--output={tmp_path / 'ref.json'}", "--by-hour"])
+    found = sample(tmp_path, hours=[10, 0, 5, *[0] * 21])
+    Folder(tmp_path / "data").write_sample(found)
+    assert main(["report", f"--config={configuration}", f"--output={output}"]) == 0
+    reference = references.load(tmp_path / "ref.json").at(found.hours)
+    columns = [column_for(feature, found.columns[feature.name]) for feature in reference.features]
+    counts, shown = reference.layout.count(columns), scores_of(json.loads(output.read_text()))
+    for feature, part in zip(reference.features, reference.layout.slices, strict=True):
+        own = float(drift_score(reference.counts[part], counts[part]))
+        assert shown[feature.name] == pytest.approx(own, abs=1e-9)
+
+
 def monitor(folder: Path, keep: int = 20, reference: str = "ref.json") -> Path:
     """A configuration with a reference that was built from files."""
     source = write_rows(folder / "a.jsonl", rows(500, 0.0, 4))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -13,6 +13,8 @@ from pydantic.alias_generators import to_camel
 
 from data_monitor.errors import InputError
 
+UNITS_MS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+"""Milliseconds of the units that a field may be in."""
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 

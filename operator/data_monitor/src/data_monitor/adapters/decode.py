@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.adapters.schema import ANY, NUMBER, Node
-from data_monitor.config import Fields
+from data_monitor.config import UNITS_MS, Fields
 from data_monitor.core import problems
 from data_monitor.core.bins import Numeric, Value, category_of
 from data_monitor.core.panes import Events
 from data_monitor.core.reference import Reference
 
-_UNITS_MS: Final = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 _LARGEST_TIME_MS: Final = 1e15
 # So few that their objects are still in the processor's cache when the numbers are taken out and when they go.
 _CHUNK: Final = 256
@@ -47,8 +46,8 @@ class Decoder:
 
     def __init__(self, reference: Reference, fields: Fields) -> None:
         self._layout = reference.layout
-        self._time, self._time_ms = fields.time, _UNITS_MS[fields.time_unit]
-        self._inference, self._inference_ms = fields.inference_time, _UNITS_MS[fields.inference_time_unit]
+        self._time, self._time_ms = fields.time, UNITS_MS[fields.time_unit]
+        self._inference, self._inference_ms = fields.inference_time, UNITS_MS[fields.inference_time_unit]
         self._root = root = Node()
         root.leaf(fields.time, NUMBER)
         if fields.inference_time:

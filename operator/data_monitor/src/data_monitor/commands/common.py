@@ -6,11 +6,15 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from data_monitor import config
 from data_monitor.adapters.tables import Columns
-from data_monitor.config import Fields
+from data_monitor.config import UNITS_MS, Fields
 from data_monitor.core.bins import Value
-from data_monitor.core.learn import Column
+from data_monitor.core.hours import hour_of
+from data_monitor.core.learn import Column, is_number
 from data_monitor.core.reference import Reference
 from data_monitor.errors import InputError
 
@@ -64,6 +68,16 @@ def columns_of(reference: Reference, columns: Columns, fields: Fields, path: Pat
         say(f"warning: {path} has no {', '.join(absent)}: all of it counts as missing")
     missing: list[Value] = [None] * len(next(iter(columns.values())))
     return {name: list(column.values) if column else missing for name, column in found.items()}
+
+
+def hours_of(columns: Columns, fields: Fields, path: Path) -> NDArray[np.int64]:
+    """The hour of the day (UTC) of each row. Raises InputError where a row has no time."""
+    times = columns.get(fields.time, [])
+    numbers = [value for value in times if is_number(value)]
+    if not times or len(numbers) < len(times):
+        row = next((number for number, value in enumerate(times, 1) if not is_number(value)), 1)
+        raise InputError(f"{path}: row {row} has no number in {fields.time}, which the hour of the day is taken from")
+    return np.asarray(hour_of((np.asarray(numbers, np.float64) * UNITS_MS[fields.time_unit]).astype(np.int64)))
 
 
 def distinct(values: Iterable[Value]) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from data_monitor.adapters import references, tables
 from data_monitor.adapters.tables import Columns
-from data_monitor.commands.common import distinct, features_in, fields_of, find, find_all, say
+from data_monitor.commands.common import distinct, features_in, fields_of, find, find_all, hours_of, say
 from data_monitor.config import Fields
 from data_monitor.core.bins import Categorical
-from data_monitor.core.learn import FEWEST_BLOCKS, MAX_SEGMENTS, Column, learn, learn_feature
+from data_monitor.core.learn import FEWEST_BLOCKS, FEWEST_IN_AN_HOUR, MAX_SEGMENTS, Column, learn, learn_feature
 from data_monitor.core.reference import MAX_FEATURES, Reference
 from data_monitor.errors import InputError
 
@@ -36,6 +38,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     build.add_argument("--features", help="names, separated by commas (default: all that look like features)")
     build.add_argument("--prediction", help="the model's output (default: the configured field, if it is there)")
     build.add_argument("--segment", help=f"a label whose {MAX_SEGMENTS} most frequent values are also judged apart")
+    build.add_argument(
+        "--by-hour", action="store_true", help="compare with the hours of the day (UTC) that a window spans"
+    )
     build.add_argument("--block", type=int, help="rows of a block: as many as a window will have (default: 1/20)")
     build.add_argument(
         "--sample", type=int, default=_SAMPLE, help=f"rows kept in the file for the report, 0 for none ({_SAMPLE})"
@@ -59,6 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     segment = find_all(columns, fields, [arguments.segment], path)[0] if arguments.segment else None
     if len(features) > MAX_FEATURES - 1:
         raise InputError(f"{path}: {len(features)} features, at most {MAX_FEATURES - 1}; choose with --features")
+    if arguments.by_hour and segment:
+        raise InputError("--by-hour and --segment: a segment has no counts by hour; choose one of them")
     block = arguments.block or max(_FEWEST_ROWS, rows // 20)
     if not 1 < block <= rows:
         raise InputError(f"--block {block}: between 2 and the number of rows, {rows}")
@@ -66,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
         features,
         prediction=prediction,
         segment=segment,
+        hours=hours_of(columns, fields, path) if arguments.by_hour else None,
         block=block,
         sample=arguments.sample,
         source={"file": path.name, "rows": rows},
@@ -113,6 +121,8 @@ def _summary(reference: Reference, rows: int, block: int, output: Path) -> None:
         threshold = reference.thresholds.get(feature.name)
         learned = f", own blocks reach {threshold:.3f}" if threshold is not None else ""
         print(f"  {role} {feature.name}: {kind}, {feature.size} bins{learned}")
+    if reference.hours is not None and (few := np.flatnonzero(~reference.hours.any(1)).tolist()):
+        say(f"fewer than {FEWEST_IN_AN_HOUR} rows, so compared with all: hour {', '.join(map(str, few))}")
     if not reference.thresholds:
         say(f"no thresholds learned: fewer than {FEWEST_BLOCKS} blocks of {block:,} rows")
     if noisy := [name for name, value in reference.thresholds.items() if value > 0.8 * _ALERT_THRESHOLD]:

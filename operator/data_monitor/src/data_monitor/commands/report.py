@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from data_monitor import config
 from data_monitor.adapters import references, tables
-from data_monitor.commands.common import columns_of, fields_of, say
+from data_monitor.commands.common import columns_of, fields_of, hours_of, say
 from data_monitor.commands.reference import choose
+from data_monitor.core.hours import HOURS
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.learn import learn
 from data_monitor.core.reference import Reference
@@ -65,8 +67,11 @@ def _from_files(arguments: argparse.Namespace, output: Path | None) -> int:
         features, prediction = choose(expected, fields, arguments.reference_data, [], None)
         reference = learn(features, prediction=prediction)
     current = tables.read(arguments.current_data, say)
+    weights: list[int] = []
+    if reference.hours is not None:
+        weights = np.bincount(hours_of(current, fields, arguments.current_data), minlength=HOURS).tolist()
     made = _make(
-        reference,
+        reference.at(weights),
         columns_of(reference, expected, fields, arguments.reference_data),
         columns_of(reference, current, fields, arguments.current_data),
         Rules(),
@@ -83,7 +88,8 @@ def _from_sample(configuration: config.Config, reason: str, output: Path | None)
         raise InputError(f"{configuration.reference} holds no rows to show: build it with --sample")
     folder = Folder(configuration.report.directory)
     sample = _sample(folder, reference)
-    made = _make(reference, reference.sample, sample.columns, Rules(threshold=configuration.score.threshold))
+    rules = Rules(threshold=configuration.score.threshold)
+    made = _make(reference.at(sample.hours), reference.sample, sample.columns, rules)
     if output:
         _write(made, output)
         return 0

@@ -22,6 +22,7 @@ from data_monitor.adapters.pane_records import PaneDecoder
 from data_monitor.adapters.snapshot import SnapshotFile
 from data_monitor.adapters.state_topic import StateTopic
 from data_monitor.config import Config
+from data_monitor.core.hours import HOUR_MS
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Key, PartitionState
@@ -103,6 +104,8 @@ def judge_of(settings: Config) -> Judge:
     names = {feature.name for feature in reference.features}
     if unknown := sorted(set(settings.score.weights) - names):
         raise InputError(f"score.weights: {', '.join(unknown)} is no feature of {settings.reference}")
+    if reference.hours is not None and settings.window.pane * 1000 > HOUR_MS:
+        raise InputError(f"window.pane: {settings.reference} goes by the hour of the day, so at most 1h")
     score = settings.score
     return Judge(
         reference,

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from data_monitor.adapters import references, tables
-from data_monitor.commands.common import columns_of, fields_of, say
+from data_monitor.commands.common import columns_of, fields_of, hours_of, say
+from data_monitor.core.hours import HOURS
 from data_monitor.core.judge import Judge, Judgement, Rules
 from data_monitor.core.learn import column_for
 from data_monitor.errors import InputError
@@ -54,12 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     codes = judge.layout.encode([column_for(feature, found[feature.name]) for feature in reference.features])
     if len(codes) < window:
         raise InputError(f"{arguments.input}: {len(codes)} rows do not fill a window of {window}")
+    hours = hours_of(columns, fields, arguments.input) if reference.hours is not None else None
     vector = np.zeros(judge.shape.size, np.int64)
     if not arguments.json:
         print(f"{'window':>6}  {'first row':>10}  {'score':>6}  highest")
     for number, first in enumerate(range(0, len(codes) - window + 1, window)):
-        vector[: judge.layout.size] = np.bincount(codes[first : first + window].ravel(), minlength=judge.layout.size)
-        judgement = judge.drift(vector)
+        rows = slice(first, first + window)
+        vector[: judge.layout.size] = np.bincount(codes[rows].ravel(), minlength=judge.layout.size)
+        judgement = judge.drift(vector, np.bincount(hours[rows], minlength=HOURS).tolist() if hours is not None else ())
         assert judgement, "a window holds the samples that it was checked for"
         print(_as_json(number, first, judgement) if arguments.json else _as_text(number, first, judgement))
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -45,6 +45,8 @@ class Judgement:
     prediction: float | None
     segments: dict[str, float]
     """Headline by segment, where it has enough samples."""
+    hours: tuple[int, ...] = ()
+    """How much each hour of the day weighed in what the window was compared with (core.hours); empty: none."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +72,20 @@ class Judge:
         self._watched = names[:-1] if reference.prediction else names
         self.thresholds = {name: max(rules.threshold, reference.thresholds.get(name, 0.0)) for name in self._watched}
 
-    def drift(self, window: Vector) -> Judgement | None:
-        """The judgement; None where there are fewer samples than the rules ask for."""
+    def drift(self, window: Vector, hours: Sequence[int] = ()) -> Judgement | None:
+        """The judgement; None where there are fewer samples than the rules ask for.
+
+        ``hours`` weighs the hours of the day that the window spans, for a reference that goes by them.
+        """
         groups = self.shape.counts(window)
         counts = groups.sum(0)
         samples = self._samples(counts)
         if samples < max(1, self.rules.min_samples):
             return None
+        reference = self.reference.at(hours)
         scores, stability, missing = {}, {}, {}
         for feature, part in zip(self.layout.features, self.layout.slices, strict=True):
-            expected, found = self.reference.counts[part], counts[part]
+            expected, found = reference.counts[part], counts[part]
             scores[feature.name] = float(drift_score(expected, found))
             stability[feature.name] = float(stability_index(expected, found))
             missing[feature.name] = float(found[feature.missing] / samples)
@@ -93,6 +99,7 @@ class Judge:
             tuple(name for name, score in watched.items() if score > self.thresholds[name]),
             scores[self.layout.features[-1].name] if self.reference.prediction else None,
             self._segments(groups),
+            tuple(hours) if self.reference.hours is not None else (),
         )
 
     def traffic(self, window: Vector) -> Traffic:

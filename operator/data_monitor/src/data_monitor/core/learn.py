@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.core.bins import Categorical, Feature, Layout, Numeric, Value, category_of
+from data_monitor.core.hours import HOURS, mixed
 from data_monitor.core.reference import Reference, Segments
 from data_monitor.core.score import drift_score
 
@@ -22,6 +23,8 @@ FEW_VALUES: Final = 12
 """A number with no more distinct values than this is a category."""
 FEWEST_BLOCKS: Final = 10
 """Fewer blocks say nothing about how much scores scatter."""
+FEWEST_IN_AN_HOUR: Final = 500
+"""An hour of the day with fewer rows is compared with all of them."""
 _NUMBERS = 0.9
 _DEVIATIONS = 3.0
 
@@ -39,22 +42,28 @@ def learn(
     *,
     prediction: Column | None = None,
     segment: Column | None = None,
+    hours: NDArray[np.integer[Any]] | None = None,
     block: int | None = None,
     sample: int = 0,
     source: Mapping[str, Any] | None = None,
 ) -> Reference:
-    """Bins, counts, the segments' counts, thresholds from contiguous blocks of so many rows, a sample of rows."""
+    """Bins, counts, the segments' counts, thresholds from contiguous blocks of so many rows, a sample of rows.
+
+    ``hours``, the hour of the day of each row, makes a reference that goes by it.
+    """
     columns = [*features, *([prediction] if prediction else [])]
     layout = Layout([learn_feature(column) for column in columns])
     encodable = [column_for(feature, column.values) for feature, column in zip(layout.features, columns, strict=True)]
     codes = layout.encode(encodable)
     counts = _count(codes, layout)
+    by_hour = _by_hour(codes, hours, layout) if hours is not None else None
     return Reference(
         layout.features,
         counts,
         prediction=prediction is not None,
         segments=_segments(segment, codes, layout) if segment else None,
-        thresholds=_thresholds(codes, counts, layout, block) if block else {},
+        hours=by_hour,
+        thresholds=_thresholds(codes, counts, layout, block, hours, by_hour) if block else {},
         sample={column.name: _evenly(column.values, sample) for column in columns} if sample else {},
         source=source or {},
     )
@@ -109,19 +118,34 @@ def _segments(segment: Column, codes: NDArray[np.intp], layout: Layout) -> Segme
     return Segments(segment.name, tuple(values), np.asarray(counts, dtype=np.int64).reshape(-1, layout.size))
 
 
-def _thresholds(codes: NDArray[np.intp], counts: NDArray[np.int64], layout: Layout, block: int) -> dict[str, float]:
+def _by_hour(codes: NDArray[np.intp], hours: NDArray[np.integer[Any]], layout: Layout) -> NDArray[np.int64]:
+    rows = [codes[hours == hour] for hour in range(HOURS)]
+    return np.stack([_count(one if len(one) >= FEWEST_IN_AN_HOUR else one[:0], layout) for one in rows])
+
+
+def _thresholds(
+    codes: NDArray[np.intp],
+    counts: NDArray[np.int64],
+    layout: Layout,
+    block: int,
+    hours: NDArray[np.integer[Any]] | None,
+    by_hour: NDArray[np.int64] | None,
+) -> dict[str, float]:
     """By feature, mean and three deviations of the scores of the reference's own blocks.
 
     Blocks keep the order of time, so they scatter as much as the data does over days and weeks; random samples of the
     same size would not.
     """
-    blocks = np.stack(
-        [_count(codes[at : at + block], layout) for at in range(0, len(codes) - block + 1, block)] or [counts]
-    )
-    if len(blocks) < FEWEST_BLOCKS:
+    parts = [slice(at, at + block) for at in range(0, len(codes) - block + 1, block)]
+    if len(parts) < FEWEST_BLOCKS:
         return {}
+    blocks = np.stack([_count(codes[part], layout) for part in parts])
+    expected: NDArray[Any] = counts
+    if hours is not None and by_hour is not None:
+        weights = [np.bincount(hours[part], minlength=HOURS) for part in parts]
+        expected = np.stack([mixed(counts, by_hour, len(layout.features), one) for one in weights])
     thresholds = {}
     for feature, part in zip(layout.features, layout.slices, strict=True):
-        scores = drift_score(counts[part], blocks[:, part])
+        scores = drift_score(expected[..., part], blocks[:, part])
         thresholds[feature.name] = round(min(1.0, float(scores.mean() + _DEVIATIONS * scores.std())), 6)
     return thresholds

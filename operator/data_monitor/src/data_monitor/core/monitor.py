@@ -11,7 +11,7 @@ import numpy as np
 
 from data_monitor.core import problems, quantiles
 from data_monitor.core.judge import Judge, Judgement, Traffic
-from data_monitor.core.panes import Events, Key, PartitionState, Vector, merge, watermark_ms
+from data_monitor.core.panes import Events, Key, PartitionState, Vector, by_hour, merge, watermark_ms
 
 EARLIEST_MS: Final = 946_684_800_000
 """The year 2000: what claims to be older has its time in another unit."""
@@ -130,14 +130,15 @@ class Monitor:
         if end is None or (self._events(states), end) == self._judged:
             return self.evaluation
         self._judged = self._events(states), end
-        window = merge(states.values(), end - self.times.panes + 1, end, self.judge.shape)
-        judgement = self.judge.drift(window)
+        first, shape = end - self.times.panes + 1, self.judge.shape
+        window = merge(states.values(), first, end, shape)
+        judgement = self.judge.drift(window, by_hour(states.values(), first, end, shape, self.times.pane).tolist())
         before = self.evaluation
         self.evaluation = Evaluation(
             now if judgement else before.judged_at if before else 0.0,
             judgement or (before.judgement if before else None),
             judgement is not None,
-            int(self.judge.shape.counts(window).sum(0)[self.judge.layout.slices[0]].sum()),
+            int(shape.counts(window).sum(0)[self.judge.layout.slices[0]].sum()),
             self.judge.traffic(window),
             (end + 1) * self.times.pane,
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.core import quantiles
+from data_monitor.core.hours import HOURS, hour_of
 
 Vector = NDArray[np.integer[Any]]
 Key = tuple[str, int]
@@ -162,6 +163,16 @@ def merge(states: Iterable[PartitionState], first: int, last: int, shape: Shape)
         for number, pane in state.panes.items():
             if first <= number <= last:
                 total += pane
+    return total
+
+
+def by_hour(states: Iterable[PartitionState], first: int, last: int, shape: Shape, pane_ms: int) -> NDArray[np.int64]:
+    """Counts in these panes by the hour of the day (24) in which they begin, as weights of the hours."""
+    total = np.zeros(HOURS, np.int64)
+    for state in states:
+        for number, pane in state.panes.items():
+            if first <= number <= last:
+                total[hour_of(number * pane_ms)] += shape.counts(pane).sum()
     return total
 
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.core.bins import Categorical, Feature, Layout, Numeric, Value
+from data_monitor.core.hours import HOURS, mixed
 
 FORMAT: Final = "streaming-monitoring.dev/drift-reference/v1"
 MAX_FEATURES: Final = 200
@@ -39,16 +40,26 @@ class Reference:
     """Features with their counts, at the end the prediction if there is one."""
 
     features: tuple[Feature, ...]
-    counts: NDArray[np.int64]
+    counts: NDArray[Any]
+    """Of each bin; whole numbers but for a mixture of hours."""
     prediction: bool = False
     """Whether the last feature is the model's prediction, judged apart from the headline."""
     segments: Segments | None = None
+    hours: NDArray[np.int64] | None = None
+    """(24, layout): counts by the hour of the day (UTC), zeros where rows were too few; None: as a whole."""
     thresholds: Mapping[str, float] = field(default_factory=dict)
     """Learned by feature (docs/data-monitor.md)."""
     sample: Mapping[str, Sequence[Value]] = field(default_factory=dict)
     """Rows for the report, by feature: nothing is scored with them."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """Where it came from, for people."""
+
+    def at(self, weights: Sequence[int]) -> Reference:
+        """What a window with so much of each hour of the day is compared with (core.hours)."""
+        if self.hours is None or not any(weights):
+            return self
+        counts = mixed(self.counts, self.hours, len(self.features), np.asarray(weights))
+        return replace(self, counts=counts, hours=None)
 
     @property
     def layout(self) -> Layout:
@@ -81,6 +92,8 @@ class Reference:
                     for value, counts in zip(self.segments.values, self.segments.counts, strict=True)
                 ],
             }
+        if self.hours is not None:
+            document["hours"] = self.hours.tolist()
         if self.thresholds:
             document["thresholds"] = dict(self.thresholds)
         if self.source:
@@ -111,6 +124,7 @@ class Reference:
                 np.concatenate([counts for _, counts in read]) if read else np.zeros(0, np.int64),
                 prediction=bool(document.get("prediction")),
                 segments=segments,
+                hours=np.asarray(document["hours"], dtype=np.int64) if document.get("hours") else None,
                 thresholds={str(name): float(value) for name, value in document.get("thresholds", {}).items()},
                 sample=document.get("sample", {}),
                 source=document.get("source", {}),
@@ -135,6 +149,8 @@ class Reference:
                 raise BadReference(f"feature {feature.name} has no counts")
         if self.sample and (set(self.sample) != set(names) or len({len(one) for one in self.sample.values()}) > 1):
             raise BadReference("the sample does not fit the features")
+        if self.hours is not None and (self.hours.shape != (HOURS, self.layout.size) or (self.hours < 0).any()):
+            raise BadReference("the hours' counts do not fit the features")
         if self.segments and self.segments.counts.shape != (len(self.segments.values), self.layout.size):
             raise BadReference("the segments' counts do not fit the features")
 

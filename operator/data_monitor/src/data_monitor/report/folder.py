@@ -45,6 +45,8 @@ class Sample(Finding, rename="camel", kw_only=True):
     """Rows drawn evenly from the window: each feature's values, all of one length; None where one was missing."""
 
     columns: dict[str, list[Value]]
+    hours: list[int] = []
+    """How much each hour of the day weighs in the window, where the reference goes by them."""
 
     @property
     def rows(self) -> int:

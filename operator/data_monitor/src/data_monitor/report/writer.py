@@ -59,6 +59,7 @@ class SampleWriter:
             reference=self._reference,
             events=evaluation.samples,
             columns=columns,
+            hours=list(found.hours),
         )
         try:
             self._folder.write_sample(sample)
