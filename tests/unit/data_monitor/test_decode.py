@@ -152,6 +152,14 @@ def test_a_pane_record_is_what_its_events_would_be():
     assert shape.counts(found.vector).sum(1).tolist() == [0, 33, 0]
     assert (shape.seen(found.vector), shape.late(found.vector)) == (12, 1)
     assert judge.traffic(found.vector).latency_ms[0.95] == pytest.approx(2, rel=0.01)
+    assert found.part is None
+
+
+def test_the_same_part_of_two_segments_is_two_parts():
+    decoder = PaneDecoder(Judge(REFERENCE, Rules()), 10_000)
+    segments = (None, "t", "unknown", "unknown as well")
+    parts = {decoder.decode(pane(part="3", segment=segment), Counter()).part for segment in segments}
+    assert len(parts) == 4
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from data_monitor.adapters import codec
+from data_monitor.adapters.codec import Form, PartitionRecord
 from data_monitor.core.bins import Numeric
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.learn import Column, learn
@@ -186,3 +188,51 @@ def test_a_segment_is_judged_against_its_own_reference_and_not_below_the_minimum
     judgement = judge.drift(window)
     assert judgement.samples == 4099
     assert judgement.segments == {"m": pytest.approx(0, abs=0.05), "d": pytest.approx(0.39, abs=0.05)}
+
+
+counted = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["a", "b", None]), st.integers(0, 9)), max_size=30)
+
+
+@given(counted)
+def test_a_part_counts_as_it_was_told_last_and_what_names_no_part_adds_up(records):
+    state, last, rest = PartitionState(0), {}, 0
+    form = Form("ref", 10_000, SHAPE)
+    for number, part, count in records:
+        vector = np.full(SHAPE.size, count)
+        vector[-1] = 0
+        state.add_pane(number, vector, part, SHAPE, pane_ms=10_000, keep=100)
+        # Each time, as if the process had been replaced.
+        _, state = codec.from_record(
+            codec.unpack(codec.pack(codec.to_record(("t", 0), state, form)), PartitionRecord), form
+        )
+        if part:
+            last[number, part] = count
+        else:
+            rest += count
+    total = merge([state], 0, 5, SHAPE)
+    assert total.tolist()[:-1] == [sum(last.values()) + rest] * (SHAPE.size - 1)
+
+
+def test_a_repeated_pane_moves_no_counter_and_a_larger_one_by_the_difference(judge):
+    monitor = Monitor(judge, Times(window=60_000))
+    monitor.adopt(("t", 0), PartitionState(0), now=0.0)
+    vector = np.zeros(judge.shape.size, np.int64)
+    # How many events, and in which bin their times are: those of the second repeat were measured anew.
+    for seen, code in ((10, 5), (10, 5), (10, 6), (14, 6), (13, 6)):
+        judge.shape.latencies(vector)[:] = 0
+        judge.shape.latencies(vector)[code] = seen
+        vector[-2:] = seen, 1
+        monitor.add_pane(("t", 0), START, vector, "a", now=START / 1000)
+    state = monitor.states["t", 0]
+    assert +state.counters == {"events": 14, "late": 1}
+    assert monitor.latencies.sum() == 14
+    assert judge.shape.seen(merge([state], 0, START, judge.shape)) == 13
+
+
+def test_parts_go_with_their_pane():
+    state = PartitionState(0)
+    for number in range(10):
+        state.add_pane(number, np.ones(SHAPE.size, np.int64), "a", SHAPE, pane_ms=10_000, keep=6)
+    state.add_pane(0, np.ones(SHAPE.size, np.int64), "a", SHAPE, pane_ms=10_000, keep=6)
+    assert sorted(state.panes) == sorted(state.parts) == [4, 5, 6, 7, 8, 9]
+    assert state.counters["expired"] == 1

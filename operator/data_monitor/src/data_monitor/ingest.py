@@ -102,5 +102,5 @@ class Ingest:
             for message in batch:
                 pane = decoder.decode(message.value(), problems)
                 if pane:
-                    self._monitor.add_pane(key, pane.start_ms, pane.vector, now)
+                    self._monitor.add_pane(key, pane.start_ms, pane.vector, pane.part, now)
             self._monitor.states[key].counters += problems

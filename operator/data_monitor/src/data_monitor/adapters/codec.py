@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from data_monitor.core.panes import Key, PartitionState, Shape
+from data_monitor.core.panes import Key, PartitionState, Shape, Sparse
 
 _VERSION = 1
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class PartitionRecord(msgspec.Struct):
     numbers: list[int]
     panes: bytes
     """int32, one row for each number."""
+    parts: list[tuple[int, str, bytes]] = []
+    """Number, part, and int32: positions, then values."""
 
 
 def to_record(key: Key, state: PartitionState, form: Form) -> PartitionRecord:
@@ -66,6 +68,11 @@ def to_record(key: Key, state: PartitionState, form: Form) -> PartitionRecord:
         dict(state.counters),
         numbers,
         panes,
+        [
+            (number, part, np.stack([one.positions, one.values]).astype("<i4").tobytes())
+            for number, parts in state.parts.items()
+            for part, one in parts.items()
+        ],
     )
 
 
@@ -82,6 +89,9 @@ def from_record(record: PartitionRecord, form: Form) -> tuple[Key, PartitionStat
             raise Damaged(f"{panes.size} counts for {len(record.numbers)} panes")
         rows = panes.reshape(-1, form.shape.size).astype(np.int32)
         state.panes = {number: row.copy() for number, row in zip(record.numbers, rows, strict=True)}
+        for number, part, data in record.parts:
+            positions, values = np.frombuffer(data, "<i4").reshape(2, -1).astype(np.int32)
+            state.parts.setdefault(number, {})[part] = Sparse(positions, values)
     return (record.topic, record.partition), state
 
 

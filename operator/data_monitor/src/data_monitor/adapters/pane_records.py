@@ -1,11 +1,12 @@
 """Panes that somebody else counted, such as a Flink job: one JSON record for each pane and, if any, segment.
 
     {"format": "streaming-monitoring.dev/drift-pane/v1", "reference": "7e1632e5fe9f6278",
-     "startMs": 1790000000000, "lengthMs": 10000, "events": 1000, "late": 3, "segment": "mobile",
+     "part": "job/3", "startMs": 1790000000000, "lengthMs": 10000, "events": 1000, "late": 3, "segment": "mobile",
      "counts": {"price_log": [98, 102, ...], "device": [...]}, "latenciesMs": [[0.04, 712], [0.05, 288]]}
 
 Counts are those of the reference's bins in their order, for each feature and the prediction; their sum is the number
-of events that are not late beyond the window. Several records of one pane add up, so each subtask may send its own.
+of events that are not late beyond the window. Records of one pane add up, so each subtask may send its own; one that
+names its part takes the place of an earlier record of the same part, so a repeat changes nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ class PaneRecord(msgspec.Struct, rename="camel"):
     events: int
     late: int = 0
     segment: str | None = None
+    part: str | None = None
     latencies_ms: list[tuple[float, int]] = []
 
 
@@ -44,6 +46,8 @@ class Pane:
 
     start_ms: int
     vector: Vector
+    part: str | None
+    """Whose count it is, of which segment."""
 
 
 class PaneDecoder:
@@ -83,7 +87,8 @@ class PaneDecoder:
         if min(numbers) < 0 or any(min(counts) < 0 for counts in record.counts.values()):
             counters[f"invalid.{problems.WRONG_TYPE}"] += 1
             return None
-        return Pane(record.start_ms, self._vector(record))
+        part = None if record.part is None else f"{record.part}\n{record.segment or ''}"
+        return Pane(record.start_ms, self._vector(record), part)
 
     def _vector(self, record: PaneRecord) -> Vector:
         shape = self._judge.shape

@@ -101,17 +101,19 @@ class Monitor:
         self.latencies += quantiles.count(events.latency_bins)
         self.latency_sum_ms += float(events.latencies_ms[np.isfinite(events.latencies_ms)].sum())
 
-    def add_pane(self, key: Key, start_ms: int, vector: Vector, now: float) -> None:
+    def add_pane(self, key: Key, start_ms: int, vector: Vector, part: str | None, now: float) -> None:
         """Add a pane that somebody else counted, under the same rule for impossible times."""
-        state, times = self.states[key], self.times
+        state, times, shape = self.states[key], self.times, self.judge.shape
         if not EARLIEST_MS <= start_ms <= now * 1000 + times.max_ahead:
             state.counters[f"invalid.{problems.BAD_TIME}"] += 1
             return
-        state.add_pane(start_ms // times.pane, vector, self.judge.shape, times.pane, times.keep)
+        added = state.add_pane(start_ms // times.pane, vector, part, shape, times.pane, times.keep)
         self._records_at[key] = now
-        latencies = self.judge.shape.latencies(vector)
-        self.latencies += latencies
-        self.latency_sum_ms += float(latencies @ quantiles.values_ms())
+        latencies = shape.latencies(added)
+        # A repeat may hold other times, measured anew: of the same events, which a histogram must not count again.
+        if (latencies >= 0).all():
+            self.latencies += latencies
+            self.latency_sum_ms += float(latencies @ quantiles.values_ms())
 
     def resume(self, evaluation: Evaluation | None, now: float) -> None:
         """Go on from the evaluation of the adopted states: the same window is not judged again as if it were new."""

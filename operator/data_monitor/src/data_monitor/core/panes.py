@@ -75,6 +75,26 @@ class Events:
         return quantiles.encode(self.latencies_ms)
 
 
+@dataclass(frozen=True)
+class Sparse:
+    """A vector of which most is zero."""
+
+    positions: NDArray[np.int32]
+    values: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, vector: Vector) -> Sparse:
+        """The inverse of dense."""
+        positions = np.flatnonzero(vector)
+        return cls(positions.astype(np.int32), vector[positions].astype(np.int32))
+
+    def dense(self, size: int) -> Vector:
+        """All of it."""
+        vector = np.zeros(size, np.int64)
+        vector[self.positions] = self.values
+        return vector
+
+
 @dataclass
 class PartitionState:
     """What is known of one partition after the record before ``next_offset``."""
@@ -86,6 +106,8 @@ class PartitionState:
     """When the last record was written, by the broker's account; -1 before the first one."""
     panes: dict[int, NDArray[np.int32]] = field(default_factory=dict)
     """By number: event time divided by the pane's length."""
+    parts: dict[int, dict[str, Sparse]] = field(default_factory=dict)
+    """What of each pane was counted elsewhere, by part: another count of a part takes its place."""
     epoch: int = 0
     """How often the topic was made anew: offsets of different epochs cannot be compared."""
     counters: Counter[str] = field(default_factory=Counter)
@@ -123,18 +145,27 @@ class PartitionState:
             pane[-1] += np.count_nonzero(late[at])
         self._expire(int(arrivals[-1]) - keep)
 
-    def add_pane(self, number: int, vector: Vector, shape: Shape, pane_ms: int, keep: int) -> None:
-        """Add a pane that somebody else counted."""
+    def add_pane(self, number: int, vector: Vector, part: str | None, shape: Shape, pane_ms: int, keep: int) -> Vector:
+        """Add a pane that somebody else counted, in place of what the same part counted before; returns the difference.
+
+        Counters only go up: a repeat that holds less, because its events came in another order, takes nothing back.
+        """
         self.newest_ms = max(self.newest_ms, (number + 1) * pane_ms - 1)
         newest = self.newest_ms // pane_ms
-        seen, late = shape.seen(vector), shape.late(vector)
+        expired = number <= newest - keep
+        before = None if expired or part is None else self.parts.setdefault(number, {}).get(part)
+        difference = vector if before is None else vector - before.dense(len(vector))
+        seen, late = max(0, shape.seen(difference)), max(0, shape.late(difference))
         self.counters["events"] += seen
         self.counters["late"] += late
-        if number <= newest - keep:
+        if expired:
             self.counters["expired"] += seen
-            return
-        self._pane(number, shape)[:] += vector.astype(np.int32)
+            return difference
+        if part is not None:
+            self.parts[number][part] = Sparse.of(vector)
+        self._pane(number, shape)[:] += difference.astype(np.int32)
         self._expire(newest - keep)
+        return difference
 
     def _pane(self, number: int, shape: Shape) -> NDArray[np.int32]:
         if number not in self.panes:
@@ -144,6 +175,7 @@ class PartitionState:
     def _expire(self, last: int) -> None:
         for number in [number for number in self.panes if number <= last]:
             del self.panes[number]
+            self.parts.pop(number, None)
 
 
 def _by_number(numbers: NDArray[np.int64]) -> Iterator[tuple[int, slice | NDArray[np.bool_]]]:
