@@ -1,5 +1,7 @@
 """The example job: Kafka events, validated, enriched and scored, to predictions; invalid ones to a dead letter topic.
 
+With ``--panes-topic`` it also counts the predictions for the data monitor (docs/data-monitor.md).
+
 The feature extractor is slow on purpose (``--feature-ms``): with 3 ms a subtask carries 333 events/s, so
 800 events/s are too many for parallelism 2 and no burden for 4.
 """
@@ -7,12 +9,14 @@ The feature extractor is slow on purpose (``--feature-ms``): with 3 ms a subtask
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from pyflink.common import Configuration, Duration, SimpleStringSchema, Types, WatermarkStrategy
+from pyflink.common.watermark_strategy import TimestampAssigner
 from pyflink.datastream import DataStream, OutputTag, StreamExecutionEnvironment
 from pyflink.datastream.connectors.base import DeliveryGuarantee
 from pyflink.datastream.connectors.kafka import (
@@ -22,13 +26,16 @@ from pyflink.datastream.connectors.kafka import (
     KafkaSink,
     KafkaSource,
 )
-from pyflink.datastream.functions import MapFunction, ProcessFunction, RuntimeContext
-from recommender import features, model, records, validation
+from pyflink.datastream.functions import KeyedProcessFunction, MapFunction, ProcessFunction, RuntimeContext
+from pyflink.datastream.state import MapStateDescriptor
+from recommender import features, model, panes, records, validation
 
 REJECTED = OutputTag("rejected", Types.STRING())
 # Events come this much out of order, and a partition that is idle for so long holds nothing back.
 OUT_OF_ORDERNESS_SECONDS = 5
 IDLE_SECONDS = 10
+# What the data monitor keeps by default: a window of ten minutes, and one minute by which it may be held back.
+KEEP_PANES_SECONDS = 660
 
 
 class Validate(ProcessFunction):
@@ -70,6 +77,43 @@ class Infer(MapFunction):
         return model.predict(enriched["event"], enriched["features"], _now_ms())
 
 
+class EventTime(TimestampAssigner):
+    """When a prediction's event happened."""
+
+    def extract_timestamp(self, value: str, record_timestamp: int) -> int:
+        return records.loads(value)["ts_ms"]
+
+
+class CountPanes(KeyedProcessFunction):
+    """Counts the predictions of a part; sends a pane when it is complete, and again after late ones changed it."""
+
+    def __init__(self, counter: panes.PaneCounter, source: str) -> None:
+        self._counter = counter
+        self._source = source
+        self._panes: panes.Panes | None = None
+
+    def open(self, runtime_context: RuntimeContext) -> None:
+        # By what cannot be added to each other: after a change of it, counting begins anew.
+        name = f"panes-{self._counter.digest}-{self._counter.length_ms}"
+        descriptor = MapStateDescriptor(name, Types.LONG(), Types.PICKLED_BYTE_ARRAY())
+        self._panes = runtime_context.get_map_state(descriptor)
+
+    def process_element(self, value: str, ctx: KeyedProcessFunction.Context) -> None:
+        timers = ctx.timer_service()
+        arrived = self._counter.add(self._panes, records.loads(value), timers.current_watermark())
+        timers.register_event_time_timer(arrived + self._counter.length_ms - 1)
+
+    def on_timer(self, timestamp: int, ctx: KeyedProcessFunction.OnTimerContext) -> Iterator[str]:
+        newest = self._counter.start_ms(timestamp)
+        for start, pane in sorted(self._panes.items()):
+            if self._counter.expired(start, newest):
+                self._panes.remove(start)
+            elif pane.changed and start <= newest:
+                pane.changed = False
+                self._panes[start] = pane
+                yield self._counter.record(start, pane, f"{self._source}/{ctx.get_current_key()}")
+
+
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -105,13 +149,15 @@ def sink(bootstrap_servers: str, topic: str) -> KafkaSink:
     )
 
 
+def watermarks() -> WatermarkStrategy:
+    bounded = WatermarkStrategy.for_bounded_out_of_orderness(Duration.of_seconds(OUT_OF_ORDERNESS_SECONDS))
+    return bounded.with_idleness(Duration.of_seconds(IDLE_SECONDS))
+
+
 def build(environment: StreamExecutionEnvironment, options: argparse.Namespace) -> None:
     """Put the job together. The uids tie state to operators across upgrades: keep them."""
     servers = options.bootstrap_servers
-    watermarks = WatermarkStrategy.for_bounded_out_of_orderness(
-        Duration.of_seconds(OUT_OF_ORDERNESS_SECONDS)
-    ).with_idleness(Duration.of_seconds(IDLE_SECONDS))
-    events: DataStream = environment.from_source(source(options), watermarks, "events").uid("events")
+    events: DataStream = environment.from_source(source(options), watermarks(), "events").uid("events")
     # Not chained to the source: a slow step then shows as backpressure of the source.
     valid = events.rebalance().process(Validate(), Types.STRING()).name("validate").uid("validate")
     valid.get_side_output(REJECTED).sink_to(sink(servers, options.dlq_topic)).name("dlq").uid("dlq")
@@ -122,6 +168,20 @@ def build(environment: StreamExecutionEnvironment, options: argparse.Namespace) 
     )
     predictions = enriched.map(Infer(), Types.STRING()).name("model_inference").uid("model_inference")
     predictions.sink_to(sink(servers, options.predictions_topic)).name("predictions").uid("predictions")
+    if options.panes_topic:
+        counted = (
+            predictions.assign_timestamps_and_watermarks(watermarks().with_timestamp_assigner(EventTime()))
+            .key_by(panes.part_of, Types.STRING())
+            .process(CountPanes(counter(options), options.group_id), Types.STRING())
+            .name("pane_counter")
+            .uid("pane_counter")
+        )
+        counted.sink_to(sink(servers, options.panes_topic)).name("panes").uid("panes")
+
+
+def counter(options: argparse.Namespace) -> panes.PaneCounter:
+    reference = json.loads(Path(options.reference).read_text())
+    return panes.PaneCounter(reference, options.pane_seconds * 1000, KEEP_PANES_SECONDS * 1000)
 
 
 def parse_arguments(arguments: list[str]) -> argparse.Namespace:
@@ -138,7 +198,15 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="while this file is in a TaskManager's pod, its feature lookups hang: for showing what heals that",
     )
     parser.add_argument("--job-name", default="ml-recommender")
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--panes-topic", help="also count the predictions for the data monitor; a topic with one partition"
+    )
+    parser.add_argument("--reference", help="the data monitor's reference, a file: the bins to count by")
+    parser.add_argument("--pane-seconds", type=int, default=10, help="the data monitor's window.pane (10)")
+    options = parser.parse_args(arguments)
+    if options.panes_topic and not options.reference:
+        parser.error("--panes-topic needs --reference")
+    return options
 
 
 def main(arguments: list[str]) -> None:

@@ -181,6 +181,37 @@ def test_the_alert_links_to_the_report(rendered: Render) -> None:
     assert annotations(rendered, own)["report_url"] == "https://x"
 
 
+def test_the_job_can_count_the_panes(rendered: Render, tmp_path: Path) -> None:
+    values = {"pipeline": {"panes": {"enabled": True, "seconds": 5}, "job": {"allowNonRestoredState": True}}}
+    settings = loaded(rendered, tmp_path, values=values)
+    assert (settings.kafka.topic, settings.kafka.format, settings.window.pane) == ("panes", "panes", 5)
+    job = rendered(PIPELINE, values).one("FlinkDeployment", "ml-recommender")["spec"]
+    arguments = job["job"]["args"]
+    given = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    reference = Path(given["--reference"])
+    assert (given["--panes-topic"], given["--pane-seconds"]) == ("panes", "5")
+    template = job["podTemplate"]["spec"]
+    mounts = {one["name"]: Path(one["mountPath"]) for one in template["containers"][0]["volumeMounts"]}
+    assert reference.parent == mounts["reference"]
+    # Both count by the same bins.
+    assert volume(template, "reference") == volume(pod(rendered, values=values), "reference")
+    assert settings.reference.name == reference.name
+    assert rendered(PIPELINE, values).one("KafkaTopic", "panes")["spec"]["partitions"] == 1
+    # There are no rows to report of.
+    assert settings.report is None
+    assert list(containers(pod(rendered, values=values))) == ["monitor"]
+    assert "report_url" not in annotations(rendered, values)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "words"),
+    [({"enabled": False}, "nobody reads"), ({"reference": {"existingClaim": "x"}}, "existingClaim")],
+)
+def test_panes_that_could_not_work_are_refused(rendered: Render, monitor: Object, words: str) -> None:
+    with pytest.raises(render.RenderError, match=words):
+        rendered(PIPELINE, {"pipeline": {"panes": {"enabled": True}}, "dataMonitor": monitor})
+
+
 def test_without_reports_there_is_nothing_of_evidently(rendered: Render) -> None:
     off = {"dataMonitor": {"reports": {"enabled": False}}}
     assert list(containers(pod(rendered, values=off))) == ["monitor"]

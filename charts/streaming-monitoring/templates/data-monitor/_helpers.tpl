@@ -9,6 +9,24 @@
 {{- include "streaming-monitoring.fullname" . }}-data-monitor
 {{- end -}}
 
+{{/* Whether the job counts the monitor's panes. */}}
+{{- define "streaming-monitoring.panes" -}}
+{{- if and .Values.pipeline.enabled .Values.pipeline.panes.enabled -}}
+{{- if not (include "streaming-monitoring.dataMonitor" .) -}}
+{{- fail "pipeline.panes.enabled is set, but nobody reads the panes: dataMonitor.enabled is false" -}}
+{{- end -}}
+{{- if .Values.dataMonitor.reference.existingClaim -}}
+{{- fail "pipeline.panes.enabled needs the reference in a ConfigMap, which Flink's pods can read on any node; dataMonitor.reference.existingClaim is set" -}}
+{{- end -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Whether there are reports: they show rows, and panes hold none. */}}
+{{- define "streaming-monitoring.dataMonitorReports" -}}
+{{- if and .Values.dataMonitor.reports.enabled (not (include "streaming-monitoring.panes" .)) -}}true{{- end -}}
+{{- end -}}
+
 {{/* The ConfigMap that holds the reference; empty: a claim does. */}}
 {{- define "streaming-monitoring.dataMonitorReferenceMap" -}}
 {{- $reference := .Values.dataMonitor.reference -}}
@@ -73,7 +91,12 @@
       "kafka" $kafka
       "state" (dict "path" "/var/lib/data-monitor/state/snapshot")
       "metrics" (dict "port" 8000) -}}
-{{- if $monitor.reports.enabled -}}
+{{- if include "streaming-monitoring.panes" . -}}
+{{- $_ := set $kafka "topic" .Values.pipeline.panes.topic -}}
+{{- $_ := set $kafka "format" "panes" -}}
+{{- $_ := set $config "window" (dict "pane" (printf "%ds" (int .Values.pipeline.panes.seconds))) -}}
+{{- end -}}
+{{- if include "streaming-monitoring.dataMonitorReports" . -}}
 {{- $_ := set $config "report" (dict "directory" "/var/lib/data-monitor/report" "every" $monitor.reports.every "keep" (int $monitor.reports.keep) "port" 8001) -}}
 {{- end -}}
 {{- toYaml (mergeOverwrite $config (deepCopy $monitor.config)) -}}
@@ -83,7 +106,7 @@
 {{- define "streaming-monitoring.alertAnnotations" -}}
 {{- $reports := .Values.dataMonitor.reports -}}
 {{- $annotations := dict -}}
-{{- if and (include "streaming-monitoring.dataMonitor" .) $reports.enabled -}}
+{{- if and (include "streaming-monitoring.dataMonitor" .) (include "streaming-monitoring.dataMonitorReports" .) -}}
 {{- $url := $reports.url | default (printf "http://%s.%s.svc:8001" (include "streaming-monitoring.dataMonitorName" .) .Release.Namespace) -}}
 {{- $_ := set $annotations "MLModelPredictionDrift" (dict "report_url" (printf "%s/latest" (trimSuffix "/" $url))) -}}
 {{- end -}}
