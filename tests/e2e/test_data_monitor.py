@@ -7,6 +7,7 @@ import pytest
 from cluster.local import provider as local
 from cluster.steps import Steps
 from e2e.incidents import EASY_RATE
+from e2e.monitored import all_seen, feature, ready, score, value
 from e2e.release import Release
 
 from demo.install import NAMESPACE
@@ -51,37 +52,12 @@ def shifted(cluster: Cluster) -> Iterator[None]:
     Pipeline(cluster, DRIFT).set_shift(0)
 
 
-def value(cluster: Cluster, query: str) -> float:
-    """The value of an aggregation; -1 where there is nothing. A pod that was just replaced may still have series."""
-    series = cluster.promql(query)
-    return float(series[0]["value"][1]) if series else -1.0
-
-
-def score(cluster: Cluster) -> float:
-    return value(cluster, "max(data_drift_score)")
-
-
-def feature(cluster: Cluster, name: str) -> float:
-    return value(cluster, f'max(data_drift_feature_score{{feature="{name}"}})')
-
-
-def ready(cluster: Cluster) -> bool:
-    """Whether the window is full enough and was judged just now."""
-    age = value(cluster, "time() - max(data_drift_last_evaluation_timestamp_seconds)")
-    return value(cluster, "min(data_drift_window_ready)") == 1 and 0 <= age < 30
-
-
 def firing(cluster: Cluster, name: str) -> Callable[[], dict[str, Any] | None]:
     return lambda: next((alert for alert in cluster.alerts(name) if alert["state"] == "firing"), None)
 
 
 def test_what_the_pipeline_does_is_measured(cluster: Cluster) -> None:
-    def all_seen() -> bool:
-        written = value(cluster, 'sum(rate(kafka_topic_partition_current_offset{topic="predictions"}[1m]))')
-        seen = value(cluster, "sum(rate(data_monitor_events_total[1m]))")
-        return written > 1 and seen == pytest.approx(written, rel=0.1)
-
-    wait_for("every prediction is an event", all_seen, 180, every=5)
+    wait_for("every prediction is an event", lambda: all_seen(cluster), 180, every=5)
     # What a restored job reads again is late: true, and over when it has left the window.
     wait_for("few events are late", lambda: 0 <= value(cluster, "max(late_data_rate)") < 5, 420, every=5)
     quantiles = [value(cluster, f'max(ml_inference_latency{{quantile="{q}"}})') for q in ("0.5", "0.95", "0.99")]
