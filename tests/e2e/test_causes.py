@@ -60,6 +60,9 @@ def test_a_task_manager_that_is_killed_for_good_is_told(cluster: Cluster) -> Non
 def test_a_consumer_that_stands_still_is_restored_when_a_person_agrees(cluster: Cluster) -> None:
     pipeline, since = Pipeline(cluster, "KafkaConsumerStalled"), datetime.now(UTC)
     pipeline.wait_healthy(print)
+    # Those of a start would count together with none that completes, and the answer would be to failing checkpoints.
+    failed = "sum(round(increase(flink_jobmanager_job_numberOfFailedCheckpoints[5m])))"
+    wait_for("no checkpoint has failed lately", lambda: cluster.promql(f"{failed} == 0"), 420)
     with changed_policy(cluster, "kafka-consumer-stalled", guards=NO_PAUSES):
         pipeline.hang()
         wait_for("KafkaConsumerStalled is firing", lambda: pipeline.alert() == "firing", 600)
