@@ -81,7 +81,7 @@ def monitor(settings, source, count):
 
     def stop_at_the_end():
         while sum(state.counters["records"] for state in list(watch.states.values())) < count:
-            time.sleep(0.01)
+            time.sleep(0.05)
         service.stop()
 
     threading.Thread(target=stop_at_the_end, daemon=True).start()

@@ -67,7 +67,10 @@ class Events:
 
     def __getitem__(self, part: slice | NDArray[Any]) -> Events:
         """Some of the events, in their order."""
-        return Events(self.times_ms[part], self.codes[part], self.latencies_ms[part])
+        found = Events(self.times_ms[part], self.codes[part], self.latencies_ms[part])
+        # Once for a batch: in small parts it would take longer than counting.
+        found.latency_bins = self.latency_bins[part]
+        return found
 
     @cached_property
     def latency_bins(self) -> NDArray[np.intp]:
