@@ -8,7 +8,7 @@ told; ratios are the median over turns, whose sides are weighed on alike by what
 * ``bare_value``: whole batches, and the bytes of every record are taken out;
 * ``bare_poll``: one record after the other, and its bytes are taken out: the loop that tutorials show;
 * ``only_decode``: whole batches, decoded into typed structs that are dropped: a floor for whatever decodes in Python;
-* ``monitor``: the whole service.
+* ``monitor``: the whole service; also with ten times the features, and with ten times the panes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DISTINCT = 20_000
 
 
 def run(report: Callable[[str], None]) -> dict[str, Any]:
-    """Produce, then measure: the bare loops, the monitor, and the monitor with ten times the features."""
+    """Produce, then measure: the bare loops, the monitor, and the monitor with ten times as much to keep."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, KafkaBroker(Path(folder) / "kafka") as broker:
         report(f"producing {EVENTS:,} events to a real broker")
         for topic, features, count in (("events-20", 20, EVENTS), ("events-200", 199, EVENTS // 10)):
@@ -48,12 +48,13 @@ def run(report: Callable[[str], None]) -> dict[str, Any]:
             references.save(_reference(features), Path(folder) / f"{topic}.json")
         turns: dict[str, list[dict[str, float]]] = {}
         for turn in range(TURNS):
-            for side, topic, count in (
-                *((side, "events-20", EVENTS) for side in _BARE),
-                ("monitor", "events-20", EVENTS),
-                ("monitor_199_features", "events-200", EVENTS // 10),
+            for side, kind, topic, count, pane in (
+                *((side, side, "events-20", EVENTS, "10s") for side in _BARE),
+                ("monitor", "monitor", "events-20", EVENTS, "10s"),
+                ("monitor_1s_panes", "monitor", "events-20", EVENTS, "1s"),
+                ("monitor_199_features", "monitor", "events-200", EVENTS // 10, "10s"),
             ):
-                found = _measure(side, broker.address, topic, count, Path(folder))
+                found = _measure(kind, broker.address, topic, count, Path(folder), pane)
                 report(f"turn {turn + 1}, {side}: {found}")
                 turns.setdefault(side, []).append(found)
     best = {
@@ -72,6 +73,7 @@ def run(report: Callable[[str], None]) -> dict[str, Any]:
         **{f"cpu_of_{side}_by_monitor": _median(cpu[side] / cpu["monitor"]) for side in _BARE},
         "events_per_cpu_second": round(1e6 / cpu["monitor"].min()),
         "cpu_of_199_features_by_20": _median(cpu["monitor_199_features"] / cpu["monitor"]),
+        "cpu_of_1s_panes_by_10s": _median(cpu["monitor_1s_panes"] / cpu["monitor"]),
     }
 
 
@@ -79,9 +81,8 @@ def _median(ratios: Any) -> float:
     return round(float(np.median(ratios)), 3)
 
 
-def _measure(side: str, address: str, topic: str, count: int, folder: Path) -> dict[str, float]:
+def _measure(kind: str, address: str, topic: str, count: int, folder: Path, pane: str) -> dict[str, float]:
     reader = Path(__file__).with_name("reader.py")
-    kind = side.removesuffix("_199_features")
     command = [
         sys.executable,
         str(reader),
@@ -91,6 +92,7 @@ def _measure(side: str, address: str, topic: str, count: int, folder: Path) -> d
         str(count),
         str(folder / f"{topic}.json"),
         str(folder),
+        pane,
     ]
     said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1200)
     found: dict[str, float] = json.loads(said.stdout)

@@ -1,6 +1,6 @@
 """One side of the benchmark, in a process of its own: reads a topic from its beginning, prints its figures as JSON.
 
-``reader.py SIDE ADDRESS TOPIC EVENTS REFERENCE FOLDER``
+``reader.py SIDE ADDRESS TOPIC EVENTS REFERENCE FOLDER PANE``
 """
 
 import contextlib
@@ -93,7 +93,7 @@ def monitor(settings, source, count):
 SIDES = {side.__name__: side for side in (bare_consume, bare_value, bare_poll, only_decode, monitor)}
 
 
-def main(kind, address, topic, events, reference, folder):
+def main(kind, address, topic, events, reference, folder, pane):
     """Read on one CPU; measure from the first request on."""
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -102,6 +102,7 @@ def main(kind, address, topic, events, reference, folder):
         {
             "reference": reference,
             "kafka": {"bootstrapServers": address, "topic": topic, "deadLetterTopic": None, "startAt": "earliest"},
+            "window": {"pane": pane},
             "state": {"path": str(Path(folder) / f"snapshot-{os.getpid()}")},
         }
     )
