@@ -15,8 +15,8 @@ from demo.pipeline import PIPELINE, Pipeline
 RATE = 200
 WINDOW = {"dataMonitor": {"config": {"window": {"length": "1m", "evaluateEvery": "5s"}}}}
 ON = {"pipeline": {"panes": {"enabled": True, "seconds": 5}}, **WINDOW}
-# The state of what counted the panes has nowhere to go.
-OFF = {"pipeline": {"job": {"allowNonRestoredState": True}}, **WINDOW}
+# The state of what counted the panes has nowhere to go, and only a start from a savepoint leaves it behind.
+OFF = {"pipeline": {"job": {"upgradeMode": "savepoint", "allowNonRestoredState": True}}, **WINDOW}
 
 
 def steps(cluster: Cluster) -> list[str]:
