@@ -111,9 +111,14 @@ def test_a_scale_that_gets_no_slots_is_undone(cluster: Cluster) -> None:
 
 def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
     pipeline = Pipeline(cluster, "FlinkCheckpointFailures")
+    before = cluster.flink_deployment(PIPELINE)["spec"]["flinkConfiguration"]["restart-strategy.type"]
+
+    def set_restart_strategy(kind: str) -> None:
+        change = {"spec": {"flinkConfiguration": {"restart-strategy.type": kind}}}
+        cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={json.dumps(change)}")
+
     # A job that gives up at the first failure, and a failure.
-    change = {"spec": {"flinkConfiguration": {"restart-strategy.type": "none"}}}
-    cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={json.dumps(change)}")
+    set_restart_strategy("none")
 
     def upgraded() -> bool:
         status = cluster.flink_deployment(PIPELINE)["status"]
@@ -133,3 +138,5 @@ def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
     assert remediation["status"]["phase"] == "Succeeded", remediation["status"]["message"]
     assert remediation["status"]["before"]["checkpoint"] >= checkpoint
     assert pipeline.restored_checkpoint() >= checkpoint
+    # What comes after this test may fail and go on.
+    set_restart_strategy(before)
