@@ -50,13 +50,15 @@ class Loader:
         note.unlink(missing_ok=True)  # containerd drops what only the older build of this image has
         known = {layer for other in self._notes.iterdir() for layer in json.loads(other.read_text())["layers"]}
         command = [*self._ctr, "images", "import", "-"]
+        layers: list[str] = []  # none are left out of other images where it is not sure that they are there
         with tempfile.TemporaryFile() as words:
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words) as importing:
+            # If it ends early, it says why.
+            with (
+                contextlib.suppress(BrokenPipeError),
+                subprocess.Popen(command, stdin=subprocess.PIPE, stdout=words, stderr=words) as importing,
+            ):
                 assert importing.stdin
-                # If it ends early, it says why.
-                with contextlib.suppress(BrokenPipeError):
-                    layers = convert(archive, importing.stdin, known)
-                    importing.stdin.close()
+                layers = convert(archive, importing.stdin, known)
             if importing.returncode:
                 words.seek(0)
                 raise ProviderError(f"{' '.join(command)} < {archive}: {words.read().decode(errors='replace').strip()}")
