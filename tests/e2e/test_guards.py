@@ -109,24 +109,26 @@ def test_a_scale_that_gets_no_slots_is_undone(cluster: Cluster) -> None:
     assert ":4" not in overrides
 
 
-def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
+def test_a_job_that_does_not_start_again_is_restored_once_it_has_failed(cluster: Cluster) -> None:
     pipeline = Pipeline(cluster, "FlinkCheckpointFailures")
-    before = cluster.flink_deployment(PIPELINE)["spec"]["flinkConfiguration"]["restart-strategy.type"]
+    before = cluster.flink_deployment(PIPELINE)["spec"]
 
-    def set_restart_strategy(kind: str) -> None:
-        change = {"spec": {"flinkConfiguration": {"restart-strategy.type": kind}}}
-        cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={json.dumps(change)}")
+    def change(strategy: str, upgrade_mode: str) -> None:
+        spec = {"flinkConfiguration": {"restart-strategy.type": strategy}, "job": {"upgradeMode": upgrade_mode}}
+        patch = json.dumps({"spec": spec})
+        cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={patch}")
 
-    # A job that gives up at the first failure, and a failure.
-    set_restart_strategy("none")
+        def upgraded() -> bool:
+            status = cluster.flink_deployment(PIPELINE)["status"]
+            last = status["reconciliationStatus"]["lastReconciledSpec"]
+            settled = f'"restart-strategy.type":"{strategy}"' in last and status["lifecycleState"] == "STABLE"
+            return settled and pipeline.parallelism() == 2 and pipeline.completed_checkpoint() is not None
 
-    def upgraded() -> bool:
-        status = cluster.flink_deployment(PIPELINE)["status"]
-        last = status["reconciliationStatus"]["lastReconciledSpec"]
-        settled = '"restart-strategy.type":"none"' in last and status["lifecycleState"] == "STABLE"
-        return settled and pipeline.parallelism() == 2 and pipeline.completed_checkpoint() is not None
+        wait_for(f"a job with restart strategy {strategy}, and a checkpoint", upgraded, 300)
 
-    wait_for("a job without restarts, with a checkpoint", upgraded, 300)
+    change("none", before["job"]["upgradeMode"])
+    remediation = answer(cluster, checkpoint_alert(cluster, PIPELINE), PIPELINE, 60)
+    assert outcome(remediation) == ("Refused", "NoRestartStrategy")
     checkpoint = pipeline.completed_checkpoint()
     selector = f"--selector=app={PIPELINE},component=taskmanager"
     cluster.kubectl("delete", "pods", selector, "--grace-period=0", "--force")
@@ -138,5 +140,8 @@ def test_a_job_that_has_failed_for_good_is_restored(cluster: Cluster) -> None:
     assert remediation["status"]["phase"] == "Succeeded", remediation["status"]["message"]
     assert remediation["status"]["before"]["checkpoint"] >= checkpoint
     assert pipeline.restored_checkpoint() >= checkpoint
-    # What comes after this test may fail and go on.
-    set_restart_strategy(before)
+    # What the refusal advises; what comes after this test may fail and go on.
+    change(before["flinkConfiguration"]["restart-strategy.type"], "savepoint")
+    assert pipeline.restored_checkpoint() > checkpoint
+    back = json.dumps({"spec": {"job": {"upgradeMode": before["job"]["upgradeMode"]}}})
+    cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={back}")

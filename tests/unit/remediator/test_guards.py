@@ -1,5 +1,6 @@
 """Each guard objects to what it is there for, with its reason; a healthy world passes."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -33,6 +34,19 @@ def _restore(world: Any, **changes: Any) -> dict[str, Any]:
     return {"policy": policy(actions=RESTORE), "target": world, **changes}
 
 
+def _under_operator_1_7(state: str = "RUNNING", **spec: Any) -> Any:
+    """It writes the generation into the spec that it reconciled."""
+    resource, last = flink_resource(**spec), {"resource_metadata": {"metadata": {"generation": 3}}}
+    resource["status"] |= {
+        "observedGeneration": None,
+        "jobStatus": {"jobId": "job-1", "state": state},
+        "reconciliationStatus": {"lastReconciledSpec": json.dumps(last)},
+    }
+    return parse(resource)
+
+
+_NO_RESTARTS = {"restart-strategy.type": "none"}
+_SAVEPOINTS = {"parallelism": 2, "upgradeMode": "savepoint"}
 _ASKS = in_state("FAILED", error="HA metadata is not available. Manual restore required.")
 _OLD = job(completed=Checkpoint(7, NOW - timedelta(minutes=31), "file:/checkpoints/chk-7"))
 NO_PATH = job(completed=Checkpoint(7, NOW))
@@ -100,6 +114,12 @@ CASES = [
     (Reason.MANUAL_RESTORE_REQUIRED, Refuse, {"policy": policy(actions=LAST_RESORT), "target": _ASKS, "job": NO_PATH}),
     (Reason.TARGET_NOT_STABLE, Refuse, _restore(in_state("SUSPENDED"))),
     (Reason.MANUAL_RESTORE_REQUIRED, Refuse, _restore(_ASKS)),
+    (Reason.NO_RESTART_STRATEGY, Refuse, _restore(_under_operator_1_7(flinkConfiguration=_NO_RESTARTS))),
+    (
+        Reason.NO_RESTART_STRATEGY,
+        Refuse,
+        {"target": _under_operator_1_7(flinkConfiguration={"restart-strategy": "off"})},
+    ),
     (Reason.APPROVAL_REQUIRED, Wait, {"policy": _APPROVAL, "namespace": "streaming"}),
     (Reason.APPROVAL_DENIED, Cancel, {"policy": _APPROVAL, "progress": Progress(approval="denied")}),
     (
@@ -155,6 +175,10 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         {"policy": IN_PLACE},
         {"job": job(vertices=(*job().vertices, Vertex("dd", "lookup table", 1, 128, "FINISHED")))},
         _restore(target(taskManager={"replicas": 2})),
+        _restore(target(flinkConfiguration=_NO_RESTARTS)),
+        _restore(_under_operator_1_7("FAILED", flinkConfiguration=_NO_RESTARTS)),
+        {"target": _under_operator_1_7(flinkConfiguration={"jobmanager.scheduler": "adaptive", **_NO_RESTARTS})},
+        {"target": _under_operator_1_7(flinkConfiguration=_NO_RESTARTS, job=_SAVEPOINTS)},
         _restore(target(), job=job(completed=Checkpoint(7, NOW - timedelta(minutes=30)))),
     ],
 )
@@ -225,12 +249,7 @@ def test_too_few_partitions_are_a_warning() -> None:
 
 
 def test_the_operator_1_7_generation_is_found_in_the_reconciled_spec() -> None:
-    resource = flink_resource()
-    del resource["status"]["observedGeneration"]
-    resource["status"]["reconciliationStatus"]["lastReconciledSpec"] = (
-        '{"spec": {}, "resource_metadata": {"metadata": {"generation": 3}}}'
-    )
-    assert isinstance(decide(snapshot(target=parse(resource))), Act)
+    assert isinstance(decide(snapshot(target=_under_operator_1_7())), Act)
 
 
 siblings = st.lists(

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     NO_COMPLETED_CHECKPOINT = "NoCompletedCheckpoint"
     CHECKPOINT_TOO_OLD = "CheckpointTooOld"
     MANUAL_RESTORE_REQUIRED = "ManualRestoreRequired"
+    NO_RESTART_STRATEGY = "NoRestartStrategy"
     COOLDOWN = "Cooldown"
     BUDGET_EXHAUSTED = "BudgetExhausted"
     STORM = "Storm"

@@ -32,6 +32,8 @@ class FlinkDeployment:
     uid: str
     generation: int
     observed_generation: int | None
+    before_operator_1_8: bool
+    """Whether Flink's operator is older than 1.8, the first to write ``status.observedGeneration``."""
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     has_job: bool
@@ -82,6 +84,17 @@ class FlinkDeployment:
         return any(sign in self.error for sign in _MANUAL_RESTORE_SIGNS)
 
     @property
+    def failed(self) -> bool:
+        """Whether the job has failed for good, as far as Flink's operator knows."""
+        return "FAILED" in (self.lifecycle_state, self.job_state)
+
+    @property
+    def starts_again_after_failures(self) -> bool:
+        """Whether Flink starts the job again when a part of it fails; its default is to."""
+        strategy = self.configuration.get("restart-strategy.type") or self.configuration.get("restart-strategy", "")
+        return strategy.lower() not in ("none", "off", "disable")
+
+    @property
     def operator_recovers(self) -> bool:
         """Whether Flink's operator is bringing the job back by means of its own."""
         if self.asks_for_manual_restore:
@@ -116,6 +129,7 @@ def parse(resource: Mapping[str, Any]) -> FlinkDeployment:
         uid=metadata["uid"],
         generation=metadata.get("generation") or 0,
         observed_generation=_observed_generation(status, reconciliation),
+        before_operator_1_8=not status.get("observedGeneration"),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
         has_job=bool(job),

@@ -3,8 +3,11 @@
 from remediator.api.base import format_duration
 from remediator.api.policy import ActionType, Restore, Strategy
 from remediator.api.reasons import Reason
+from remediator.api.remediation import Method
 from remediator.core.decision import Refuse
 from remediator.core.guards.base import Objection, found, guard, wait
+from remediator.core.planner import make_plan
+from remediator.core.restore import LAST_STATE
 from remediator.core.scale import (
     current_parallelism,
     desired_parallelism,
@@ -19,7 +22,7 @@ from remediator.core.snapshot import Snapshot
 def failed_if_asked(s: Snapshot) -> Objection | None:
     """A restore that is meant for failed jobs leaves alone what Flink still brings back by itself."""
     target = found(s)
-    if not _restore(s).only_if_failed or "FAILED" in (target.lifecycle_state, target.job_state):
+    if not _restore(s).only_if_failed or target.failed:
         return None
     return wait(
         s,
@@ -124,6 +127,25 @@ def checkpoint_fits(s: Snapshot) -> Objection | None:
             "yourself whether everything since may be processed again.",
         )
     return None
+
+
+@guard(Reason.NO_RESTART_STRATEGY)
+def outlives_its_shutdown(s: Snapshot) -> Objection | None:
+    """A running job that is to start from its last state still has that when its cluster is shut down.
+
+    Before 1.8, Flink's operator ended TaskManagers while the JobManager still watched (FLINK-34524). A job that does
+    not start again after failures is then failed for good, and Flink removes what it could start from.
+    """
+    target, method = found(s), make_plan(s).method
+    from_last_state = method is Method.LAST_STATE or (method is Method.REDEPLOY and target.upgrade_mode == LAST_STATE)
+    if not from_last_state or target.failed or target.starts_again_after_failures or not target.before_operator_1_8:
+        return None
+    return Refuse(
+        Reason.NO_RESTART_STRATEGY,
+        "The job's restart-strategy is none: Flink's operator before 1.8 would let it fail for good while it shuts it "
+        "down, and lose its state. Set a restart strategy and, in the same change, job.upgradeMode savepoint; or "
+        "upgrade the operator.",
+    )
 
 
 def _manual_restore(s: Snapshot, why: str) -> Refuse:
