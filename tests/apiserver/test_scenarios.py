@@ -111,7 +111,8 @@ def test_a_pause_holds_until_it_is_taken_back_or_the_alert_is_over(house: House)
 
 
 def test_what_does_not_help_is_taken_back_and_the_next_rung_is_tried(house: House) -> None:
-    one = house.incident("ladder", slots=3, actions=[{**SCALE, "timeout": "5s"}, RESTORE])
+    # Long enough for the third slot to be seen in use on a busy machine.
+    one = house.incident("ladder", slots=3, actions=[{**SCALE, "timeout": "20s"}, RESTORE])
     # Nothing helps against this one.
     other = house.incident("hopeless", unmet=True, actions=[SCALE, RESTART], verify=unmet_at_once())
     status = one.reached("Succeeded", "Verified")
