@@ -22,7 +22,14 @@ def hooks() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("how", "patience"), [("terminate", 10), ("kill", 0.1)])
+@pytest.mark.parametrize(
+    ("how", "patience", "ended"),
+    [
+        ("terminate", 60, "the controller has ended"),
+        ("kill", 60, "the controller's Lease has expired"),
+        ("kill", 0.1, "a controller still runs after 0 s"),
+    ],
+)
 def test_what_was_in_flight_can_be_deleted_afterwards(
     hooks: ModuleType,
     installation: Installation,
@@ -32,6 +39,7 @@ def test_what_was_in_flight_can_be_deleted_afterwards(
     world: World,
     how: str,
     patience: float,
+    ended: str,
 ) -> None:
     controller = installation.controller()
     outside.unmet.add(world.job.id)
@@ -42,8 +50,8 @@ def test_what_was_in_flight_can_be_deleted_afterwards(
     getattr(controller, how)()
 
     api = hooks.Api(gateway.url, installation.account("uninstall").token, None)
-    assert hooks.let_go(api, world.namespace, patience, pause=0.1) == "1 were in flight"
+    assert hooks.let_go(api, world.namespace, patience, pause=0.1) == f"{ended}; 1 were in flight"
     assert not world.leases()
     world.client.delete(world.path(REMEDIATION, "flinkremediations", remediation["metadata"]["name"]))
     eventually(lambda: not world.remediations())
-    assert hooks.let_go(api, world.namespace, patience) == "0 were in flight"
+    assert hooks.let_go(api, world.namespace, patience) == "the controller has ended; 0 were in flight"

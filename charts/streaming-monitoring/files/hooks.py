@@ -5,7 +5,8 @@ removes operators and what they manage at the same time, and an object that wait
 that is gone stays for ever.
 
 let-go NAMESPACE SECONDS: take the controller's finalizer off FlinkRemediations in flight, once no controller
-holds its Lease any more, and delete the remediator's Leases.
+holds its Lease any more, and delete the remediator's Leases. A controller rarely gives its Lease back: Helm takes its
+rights away at the moment at which it ends it.
 
 apply-crds FILE...: bring our definitions up to date. Helm installs what is in crds/ once and never touches it again.
 """
@@ -92,12 +93,7 @@ def uninstall(api: Api, namespace: str, name: str, patience: float, pause: float
 def let_go(api: Api, namespace: str, patience: float, pause: float = 1) -> str:
     """Take the finalizer off FlinkRemediations and delete Leases; returns what happened, in words."""
     leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
-        lease = api.call("GET", f"{leases}/{CONTROLLER_LEASE}")
-        if lease is None or not lease["spec"].get("holderIdentity"):
-            break
-        time.sleep(pause)
+    ended = await_end(api, f"{leases}/{CONTROLLER_LEASE}", patience, pause)
     api.call("DELETE", f"{leases}/{CONTROLLER_LEASE}")
     for lease in (api.call("GET", f"{leases}?labelSelector={TARGET_LABEL}") or {"items": []})["items"]:
         api.call("DELETE", f"{leases}/{lease['metadata']['name']}")
@@ -112,7 +108,23 @@ def let_go(api: Api, namespace: str, patience: float, pause: float = 1) -> str:
             body = {"metadata": {"finalizers": rest, "resourceVersion": metadata["resourceVersion"]}}
             api.call("PATCH", f"{remediations}/{metadata['name']}", body)
             freed += 1
-    return f"{freed} were in flight"
+    return f"{ended}; {freed} were in flight"
+
+
+def await_end(api: Api, path: str, patience: float, pause: float) -> str:
+    """Wait until nobody leads by a Lease, judged as a candidate would; returns why that is so, in words."""
+    seen, since = None, time.monotonic()
+    end = since + patience
+    while time.monotonic() < end:
+        spec = (api.call("GET", path) or {"spec": {}})["spec"]
+        if not spec.get("holderIdentity"):
+            return "the controller has ended"
+        if spec["renewTime"] != seen:
+            seen, since = spec["renewTime"], time.monotonic()
+        elif time.monotonic() - since >= spec["leaseDurationSeconds"]:
+            return "the controller's Lease has expired"
+        time.sleep(pause)
+    return f"a controller still runs after {patience:.0f} s"
 
 
 def apply_crds(api: Api, paths: Sequence[Path]) -> Iterator[str]:

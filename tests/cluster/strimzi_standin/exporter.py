@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -123,6 +125,8 @@ def serve(reader: Reader, port: int) -> ThreadingHTTPServer:
 
 def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # The first process of a container ignores what it does not ask for, and would be killed after half a minute.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     environment = os.environ
     reader = Reader(
         environment["BOOTSTRAP_SERVERS"], environment.get("TOPIC_REGEX", ".*"), environment.get("GROUP_REGEX", ".*")
