@@ -1,6 +1,7 @@
 """Stand-ins for what the controller asks beside the API server: Flink's operator, the JobManager and Prometheus."""
 
 import asyncio
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,15 @@ from apiserver.serving import serve
 from apiserver.world import FLINK, MERGE_PATCH
 
 VERTICES = ("source", "features")
+# As Flink's operator 1.15 writes it.
+NO_METADATA = json.dumps(
+    {
+        "type": "org.apache.flink.kubernetes.operator.exception.UpgradeFailureException",
+        "message": "JobManager deployment is missing and HA metadata is not available to make stateful upgrades. "
+        "It is possible that the job has finished or terminally failed, or the configmaps have been deleted."
+        "Manual restore required.",
+    }
+)
 
 
 class Outside:
@@ -28,6 +38,8 @@ class Outside:
         """The highest parallelism that a job (by its id) gets."""
         self.operator_gone: set[str] = set()
         """Jobs (by their ids) that Flink's operator does not look at any more."""
+        self.metadata_lost: set[str] = set()
+        """Jobs (by their ids) that Flink's operator cannot start again after a change, but from a path."""
         self.unmet: set[str] = set()
         """Queries with such a text in them, for instance a job's id, have no result."""
         self.prometheus_down = False
@@ -78,9 +90,17 @@ class Outside:
         namespace, name = request.match_info["namespace"], request.match_info["name"]
         path = f"/apis/{FLINK}/namespaces/{namespace}/flinkdeployments/{name}"
         target = parse((await asyncio.to_thread(self._client.get, path)).raise_for_status().json())
+        lost = f"{namespace}/{name}" in self.metadata_lost and target.generation > 1 and not target.savepoint_path
         if not target.caught_up and f"{namespace}/{name}" not in self.operator_gone:
-            status = {"status": {"observedGeneration": target.generation}}
+            state = (
+                {"lifecycleState": "FAILED", "error": NO_METADATA}
+                if lost
+                else {"lifecycleState": "STABLE", "error": None}
+            )
+            status = {"status": {"observedGeneration": target.generation, **state}}
             await asyncio.to_thread(self._client.patch, f"{path}/status", json=status, headers=MERGE_PATCH)
+        if lost:
+            raise web.HTTPServiceUnavailable
         return target
 
 

@@ -25,12 +25,24 @@ class House:
         self.controller: Process = installation.controller(sweep_period="1s")
 
     def incident(
-        self, name: str, *, unmet: bool = False, slots: int = 0, alert: Resource | None = None, **policy: Any
+        self,
+        name: str,
+        *,
+        unmet: bool = False,
+        lost: bool = False,
+        slots: int = 0,
+        alert: Resource | None = None,
+        **policy: Any,
     ) -> Job:
-        """Make a job and a policy, and fire its alert. ``unmet``: no query ever holds; ``slots``: it gets no more."""
+        """Make a job and a policy, and fire its alert.
+
+        ``unmet``: no query ever holds; ``lost``: Flink's operator will not find its state; ``slots``: it gets no more.
+        """
         job = self.world.add(name, **policy)
         if unmet:
             self.outside.unmet.add(job.id)
+        if lost:
+            self.outside.metadata_lost.add(job.id)
         if slots:
             self.outside.slots[job.id] = slots
         self.receiver.send(job.alert(**(alert or {})))
@@ -108,6 +120,21 @@ def test_a_pause_holds_until_it_is_taken_back_or_the_alert_is_over(house: House)
     resumed.reached("Succeeded")
     resolved.reached("Cancelled", "AlertResolved")
     assert overrides(resolved) == ""
+
+
+def test_a_job_whose_metadata_are_lost_starts_from_the_path_that_was_known_before(house: House) -> None:
+    last_resort = {**RESTORE, "restore": {"allowSavepointRedeploy": True}}
+    job = house.incident("lost", lost=True, actions=[last_resort])
+    status = job.reached("Succeeded", "Verified")
+    attempts = [(a["action"], a["reason"]) for a in status["attempts"]]
+    assert attempts == [("Restore checkpoint 8", reason) for reason in ("ManualRestoreRequired", "Verified")]
+    assert "type" not in status["attempts"][0]["message"], "in words, without the JSON around them"
+    spec = job.target()["spec"]
+    assert (spec["job"]["initialSavepointPath"], spec["job"]["savepointRedeployNonce"]) == (
+        "file:/checkpoints/chk-8",
+        1,
+    )
+    assert status["before"]["checkpoint"] == 8
 
 
 def test_what_does_not_help_is_taken_back_and_the_next_rung_is_tried(house: House) -> None:

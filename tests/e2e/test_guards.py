@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods
+from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_of
 
 from demo.kube import Cluster, wait_for
 from demo.pipeline import PIPELINE, Pipeline
@@ -33,11 +33,16 @@ def checkpoint_alert(cluster: Cluster, app: str) -> dict[str, str]:
     }
 
 
+def send(cluster: Cluster, labels: dict[str, str]) -> datetime:
+    """Send an alert unlike all before, so that it is an occurrence of its own; returns when."""
+    since = datetime.now(UTC)
+    cluster.send_alert({**labels, "test": since.isoformat()})
+    return since
+
+
 def answer(cluster: Cluster, labels: dict[str, str], target: str, seconds: float) -> dict[str, Any]:
     """Send an alert and wait for the end of what answers it."""
-    since = datetime.now(UTC)
-    # Unlike all alerts before, so that it is an occurrence of its own.
-    cluster.send_alert({**labels, "test": since.isoformat()})
+    since = send(cluster, labels)
     return ended_remediation(cluster, labels["alertname"], target, since, seconds)
 
 
@@ -145,3 +150,45 @@ def test_a_job_that_does_not_start_again_is_restored_once_it_has_failed(cluster:
     assert pipeline.restored_checkpoint() > checkpoint
     back = json.dumps({"spec": {"job": {"upgradeMode": before["job"]["upgradeMode"]}}})
     cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=merge", f"--patch={back}")
+
+
+@pytest.fixture
+def savepoint_redeploy(cluster: Cluster) -> None:
+    """Skip where Flink's operator cannot start a job anew from a path."""
+    definition = cluster.kubectl("get", "crd", "flinkdeployments.flink.apache.org", "--output=json")
+    if "savepointRedeployNonce" not in definition:
+        pytest.skip("Flink's operator before 1.8 has no job.savepointRedeployNonce")
+
+
+@pytest.mark.usefixtures("savepoint_redeploy")
+def test_a_job_whose_metadata_are_lost_is_started_from_the_path_of_its_checkpoint(cluster: Cluster) -> None:
+    pipeline = Pipeline(cluster, "FlinkCheckpointFailures")
+    pipeline.wait_healthy(print)
+    wait_for("a checkpoint", lambda: pipeline.completed_checkpoint() is not None, 120)
+    checkpoint = pipeline.completed_checkpoint()
+    restore = {"type": "Restore", "restore": {"allowSavepointRedeploy": True}}
+    with changed_policy(cluster, "flink-checkpoint-failures", actions=[restore], guards=NO_PAUSES):
+        cluster.kubectl("scale", "deployment", "flink-kubernetes-operator", "--replicas=0")
+        try:
+            since = send(cluster, checkpoint_alert(cluster, PIPELINE))
+
+            def patched() -> bool:
+                found = remediation_of(cluster, "FlinkCheckpointFailures", PIPELINE, since)
+                return bool(found and (found.get("status") or {}).get("phase") == "Verifying")
+
+            wait_for("the restore is asked for", patched, 60)
+            cluster.kubectl("delete", "deployment", PIPELINE, "--cascade=foreground", "--timeout=120s")
+            cluster.kubectl("delete", "configmaps", f"--selector=app={PIPELINE},configmap-type=high-availability")
+        finally:
+            cluster.kubectl("scale", "deployment", "flink-kubernetes-operator", "--replicas=1")
+        remediation = ended_remediation(cluster, "FlinkCheckpointFailures", PIPELINE, since, 420)
+    attempts = [attempt["reason"] for attempt in remediation["status"]["attempts"]]
+    assert (remediation["status"]["phase"], attempts) == ("Succeeded", ["ManualRestoreRequired", "Verified"])
+    restored = pipeline.restored_checkpoint()
+    assert restored >= checkpoint
+    assert remediation["status"]["action"] == f"Restore checkpoint {restored}"
+    job = cluster.flink_deployment(PIPELINE)["spec"]["job"]
+    assert job["initialSavepointPath"].endswith(f"/chk-{restored}")
+    # As docs/remediation-policy.md advises: a deployment made anew would start from there.
+    away = json.dumps([{"op": "remove", "path": "/spec/job/initialSavepointPath"}])
+    cluster.kubectl("patch", "flinkdeployment", PIPELINE, "--type=json", f"--patch={away}")

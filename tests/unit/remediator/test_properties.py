@@ -161,7 +161,7 @@ def worlds(draw: st.DrawFn, trouble: st.SearchStrategy[bool] = rarely) -> tuple[
         progress=Progress(
             step=draw(st.integers(0, len(rules.actions))) if draw(trouble) else 0,
             actions=tuple(draw(st.lists(minutes_ago, max_size=2))),
-            checkpoint_path=draw(st.sampled_from(["", "s3://bucket/chk"])),
+            checkpoint=draw(st.sampled_from([None, Checkpoint(5, None, "s3://bucket/chk-5")])),
             approval=draw(st.sampled_from(["", "approved", "denied", "yes"])),
         ),
         partitions=draw(st.none() | st.integers(1, 8)),

@@ -64,12 +64,12 @@ def test_a_restart_keeps_the_upgrade_mode() -> None:
     "known",
     [
         {"job": job(completed=Checkpoint(7, NOW, "s3://b/chk-7"))},
-        {"job": None, "progress": Progress(checkpoint_path="s3://b/chk-7")},
+        {"job": None, "progress": Progress(checkpoint=Checkpoint(7, None, "s3://b/chk-7"))},
     ],
 )
 def test_a_path_is_the_last_resort(known: dict[str, Any]) -> None:
     made = plan(asking(), policy=policy(actions=LAST_RESORT), **known)
-    assert made.method is Method.SAVEPOINT_REDEPLOY
+    assert (made.method, describe(made)) == (Method.SAVEPOINT_REDEPLOY, "Restore checkpoint 7")
     spec = apply_json_patch(asking(), made.patch)["spec"]
     assert spec["job"]["initialSavepointPath"] == "s3://b/chk-7"
     assert spec["job"]["savepointRedeployNonce"] == 1

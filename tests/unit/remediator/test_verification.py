@@ -1,5 +1,6 @@
 """A spec that says 4 is no proof that 4 runs."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,25 @@ made = plan_scale(SCALE, parse(flink_resource()), job(), "plan-1")
 assert isinstance(made, Plan)
 PLAN: Plan = made
 PATCHED = Times(planned=NOW, patched=NOW)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("", ""),
+        ("a text", "a text"),
+        ('["no object"]', '["no object"]'),
+        (json.dumps({"type": "a.b.C", "message": "what"}), "what"),
+        (json.dumps({"type": "a.b.C", "throwableList": []}), "a.b.C"),
+        (json.dumps({"message": "what", "throwableList": [{"message": "x"}, {"message": "why"}]}), "what: why"),
+        (json.dumps({"message": "what", "throwableList": [{"message": "what"}]}), "what"),
+        (json.dumps({"message": "x" * 1000}), "x" * 300),
+    ],
+)
+def test_what_flinks_operator_says_is_told_in_words(error: str, told: str) -> None:
+    world = flink_resource()
+    world["status"]["error"] = error
+    assert parse(world).told == told
 
 
 def patched_target(**status: Any) -> FlinkDeployment:

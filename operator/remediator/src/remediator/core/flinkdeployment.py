@@ -10,6 +10,8 @@ from remediator.api.names import CONSUMER_GROUPS_ANNOTATION, ENABLED_LABEL
 
 OVERRIDES_KEY = "pipeline.jobvertex-parallelism-overrides"
 
+# Characters of the operator's words that a message has room for.
+_TOLD_LENGTH = 300
 # How Flink's operator words UpgradeFailureException (AbstractJobReconciler, ApplicationReconciler).
 _MANUAL_RESTORE_SIGNS = ("Manual restore required", "manual restore required", "HA metadata is not available")
 
@@ -77,6 +79,20 @@ class FlinkDeployment:
         return self._switched_on("job.autoscaler.enabled") or self._switched_on(
             "kubernetes.operator.job.autoscaler.enabled"
         )
+
+    @property
+    def told(self) -> str:
+        """What Flink's operator says went wrong, for people: the first and the last of its chain of causes.
+
+        Source: FlinkResourceException of the operator, which it writes as JSON; other texts are left as they are.
+        """
+        try:
+            error = json.loads(self.error)
+            chain = [error, *(error.get("throwableList") or [])]
+            messages = [str(cause.get("message") or cause.get("type") or "") for cause in (chain[0], chain[-1])]
+        except (ValueError, AttributeError, TypeError):
+            messages = [self.error]
+        return ": ".join(dict.fromkeys(filter(None, messages)))[:_TOLD_LENGTH]
 
     @property
     def asks_for_manual_restore(self) -> bool:

@@ -18,9 +18,9 @@ def make_plan(s: Snapshot) -> Plan:
         case ActionType.SCALE:
             return _with_warnings(plan_scale(action, target, s.job, plan_id), s.partitions)
         case ActionType.RESTORE:
-            return plan_restore(action, target, s.job, s.checkpoint_path, plan_id)
+            return plan_restore(action, target, s.job, s.checkpoint_with_path, plan_id)
         case ActionType.RESTART:
-            return plan_restart(action, target, s.job, plan_id)
+            return plan_restart(action, target, plan_id)
 
 
 def _with_warnings(plan: Plan, partitions: int | None) -> Plan:

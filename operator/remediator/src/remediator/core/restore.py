@@ -4,36 +4,40 @@ Source: Flink Kubernetes Operator, "Job lifecycle management", and AbstractJobRe
 upgrade, upgradeMode itself is ignored by the comparison of specs and may be set in the same patch for free.
 """
 
-from remediator.api.policy import Action, ActionType
+from remediator.api.policy import Action
 from remediator.api.remediation import Method, Plan
 from remediator.core.flinkdeployment import FlinkDeployment
 from remediator.core.patch import ABSENT, Change, patch, pointer
 from remediator.core.scale import current_parallelism
-from remediator.core.snapshot import Job
+from remediator.core.snapshot import Checkpoint, Job
 
 LAST_STATE = "last-state"
 
 
-def plan_restore(action: Action, target: FlinkDeployment, job: Job | None, path: str, plan_id: str) -> Plan:
-    """Plan to start the job from its latest checkpoint; from ``path`` where Flink's operator cannot find one."""
+def plan_restore(
+    action: Action, target: FlinkDeployment, job: Job | None, with_path: Checkpoint | None, plan_id: str
+) -> Plan:
+    """Plan to start the job from its latest checkpoint; from that ``with_path`` where Flink's operator finds none."""
     if target.asks_for_manual_restore:
+        assert with_path is not None  # the guards have seen it
         nonce = (target.savepoint_redeploy_nonce or 0) + 1
         changes = [
-            _change("initialSavepointPath", target.savepoint_path or None, path),
+            _change("initialSavepointPath", target.savepoint_path or None, with_path.path),
             _change("savepointRedeployNonce", target.savepoint_redeploy_nonce, nonce),
         ]
-        return _plan(action, Method.SAVEPOINT_REDEPLOY, changes, nonce, target, job, plan_id)
+        return _plan(action, Method.SAVEPOINT_REDEPLOY, changes, nonce, target, with_path, plan_id)
     nonce = (target.restart_nonce or 0) + 1
     changes = [_restart(target, nonce)]
     if target.upgrade_mode != LAST_STATE:  # a savepoint would fail for what makes checkpoints fail
         changes.append(Change(pointer("spec", "job", "upgradeMode"), target.upgrade_mode, LAST_STATE))
-    return _plan(action, Method.LAST_STATE, changes, nonce, target, job, plan_id)
+    latest = job.latest if job else None
+    return _plan(action, Method.LAST_STATE, changes, nonce, target, latest, plan_id)
 
 
-def plan_restart(action: Action, target: FlinkDeployment, job: Job | None, plan_id: str) -> Plan:
+def plan_restart(action: Action, target: FlinkDeployment, plan_id: str) -> Plan:
     """Plan to start the job again by its own upgrade mode."""
     nonce = (target.restart_nonce or 0) + 1
-    return _plan(action, Method.REDEPLOY, [_restart(target, nonce)], nonce, target, job, plan_id)
+    return _plan(action, Method.REDEPLOY, [_restart(target, nonce)], nonce, target, None, plan_id)
 
 
 def _restart(target: FlinkDeployment, nonce: int) -> Change:
@@ -51,11 +55,10 @@ def _plan(
     changes: list[Change],
     nonce: int,
     target: FlinkDeployment,
-    job: Job | None,
+    checkpoint: Checkpoint | None,
     plan_id: str,
 ) -> Plan:
     parallelism = current_parallelism(target)
-    latest = job.latest if job else None
     return Plan(
         id=plan_id,
         action=action.type,
@@ -63,7 +66,7 @@ def _plan(
         timeout=action.timeout,
         parallelism_before=parallelism,
         parallelism_after=parallelism,
-        checkpoint=latest.id if latest and action.type is ActionType.RESTORE else None,
+        checkpoint=checkpoint.id if checkpoint else None,
         nonce=nonce,
         observed_generation=target.generation,
         patch=patch(changes, target, plan_id),

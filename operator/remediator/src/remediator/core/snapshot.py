@@ -81,8 +81,8 @@ class Progress:
     """Rung of the policy's ladder."""
     actions: tuple[datetime, ...] = ()
     """When its own actions so far were begun."""
-    checkpoint_path: str = ""
-    """Path of a checkpoint that JobManager REST confirmed for an earlier action."""
+    checkpoint: Checkpoint | None = None
+    """One with a path that JobManager REST confirmed before an earlier action; when it was completed is not kept."""
     approval: str = ""
     """What a person wrote: approved, denied or nothing."""
     approval_requested: datetime | None = None
@@ -116,10 +116,10 @@ class Snapshot:
         return self.policy.actions[self.progress.step]
 
     @property
-    def checkpoint_path(self) -> str:
-        """Path of the latest checkpoint, as JobManager REST confirms it now or did before an earlier action."""
+    def checkpoint_with_path(self) -> Checkpoint | None:
+        """The latest that has a path, as JobManager REST confirms it now or did before an earlier action."""
         latest = self.job.latest if self.job else None
-        return (latest.path if latest else "") or self.progress.checkpoint_path
+        return latest if latest and latest.path else self.progress.checkpoint
 
     @property
     def target_siblings(self) -> tuple[Sibling, ...]:

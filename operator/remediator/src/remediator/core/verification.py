@@ -84,11 +84,11 @@ def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Ve
         return Overridden(Reason.CHANGED_BY_OTHERS, message, times)
     if "ROLLED_BACK" in (seen.target.lifecycle_state, seen.target.reconciliation_state):
         return Ineffective(
-            Reason.ROLLED_BACK, f"Flink's operator rolled the change back. {seen.target.error[:300]}".strip(), times
+            Reason.ROLLED_BACK, f"Flink's operator rolled the change back. {seen.target.told}".strip(), times
         )
     # Before any other method the guards have seen that it does not ask: only then may the error be an old one.
     if seen.target.asks_for_manual_restore and (seen.target.caught_up or plan.method is not Method.SAVEPOINT_REDEPLOY):
-        message = f"Flink's operator cannot restore the job by itself. {seen.target.error[:300]}"
+        message = f"Flink's operator cannot restore the job by itself. {seen.target.told}"
         return Ineffective(Reason.MANUAL_RESTORE_REQUIRED, message, times)
 
     obstacle = _obstacle(plan, times.patched, seen)
@@ -201,12 +201,11 @@ def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason,
     target, job = seen.target, seen.job
     assert target is not None
     if not target.caught_up:
-        told = target.error[:300]
-        return Reason.WAITING_FOR_OPERATOR, f"Flink's operator has not taken up the change. {told}".strip()
+        return Reason.WAITING_FOR_OPERATOR, f"Flink's operator has not taken up the change. {target.told}".strip()
     if target.lifecycle_state != "STABLE":
         return (
             Reason.WAITING_FOR_OPERATOR,
-            f"Lifecycle state {target.lifecycle_state or 'unknown'}. {target.error[:300]}".strip(),
+            f"Lifecycle state {target.lifecycle_state or 'unknown'}. {target.told}".strip(),
         )
     if job is None:
         return Reason.WAITING_FOR_JOB, "The JobManager does not answer."
@@ -216,7 +215,7 @@ def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason,
     if plan.action is ActionType.SCALE and parallelism != plan.parallelism_after:
         return (
             Reason.WAITING_FOR_PARALLELISM,
-            f"The job runs at {parallelism}, not yet at {plan.parallelism_after}. {target.error[:300]}".strip(),
+            f"The job runs at {parallelism}, not yet at {plan.parallelism_after}. {target.told}".strip(),
         )
     completed = job.completed.at if job.completed else None
     if job.checkpointing and (completed is None or completed <= patched):

@@ -119,8 +119,9 @@ class Reconciler:
             busy = Wait(Reason.TARGET_BUSY, f"{holder} is in flight on the same FlinkDeployment.", now + LOOK_AGAIN)
             return await self._wait(remediation, busy)
         before = verification.measure(plan, snapshot.job, None)
-        if not before.checkpoint_path:
-            before = before.model_copy(update={"checkpoint_path": snapshot.progress.checkpoint_path})
+        confirmed = snapshot.progress.checkpoint
+        if confirmed and not before.checkpoint_path:
+            before = before.model_copy(update={"checkpoint": confirmed.id, "checkpoint_path": confirmed.path})
         await self._recorder.record(
             remediation,
             advance(

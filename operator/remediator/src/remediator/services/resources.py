@@ -10,9 +10,9 @@ from remediator.adapters.kube import Resource
 from remediator.api.alertmanager import Alert
 from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION
 from remediator.api.policy import PolicySpec
-from remediator.api.remediation import AlertReference, RemediationSpec, RemediationStatus, TargetReference
+from remediator.api.remediation import AlertReference, Measurement, RemediationSpec, RemediationStatus, TargetReference
 from remediator.core.matching import ByConsumerGroup, ByName
-from remediator.core.snapshot import Progress, Sibling
+from remediator.core.snapshot import Checkpoint, Progress, Sibling
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,16 @@ class Remediation:
             step=status.step,
             # A record that somebody wrote by hand, for explain, may know of its times alone.
             actions=tuple(attempt.planned for attempt in status.attempts) or ((begun,) if begun else ()),
-            checkpoint_path=status.before.checkpoint_path if status.before else "",
+            checkpoint=_confirmed(status.before),
             approval=self.annotations.get(APPROVAL_ANNOTATION, ""),
             approval_requested=status.times.approval_requested,
         )
+
+
+def _confirmed(before: Measurement | None) -> Checkpoint | None:
+    if before is None or before.checkpoint is None or not before.checkpoint_path:
+        return None
+    return Checkpoint(before.checkpoint, None, before.checkpoint_path)
 
 
 def read_remediation(resource: Resource) -> Remediation:

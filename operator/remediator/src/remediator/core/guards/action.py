@@ -110,7 +110,7 @@ def checkpoint_fits(s: Snapshot) -> Objection | None:
     if found(s).asks_for_manual_restore:
         if not (restores and _restore(s).allow_savepoint_redeploy):
             return _manual_restore(s, "the policy does not allow it from a path (restore.allowSavepointRedeploy)")
-        if not s.checkpoint_path:
+        if s.checkpoint_with_path is None:
             return _manual_restore(s, "no path of a checkpoint was confirmed by JobManager REST")
     elif latest is None and not (s.action.type is ActionType.SCALE and s.job is not None and not s.job.checkpointing):
         return Refuse(
@@ -152,7 +152,7 @@ def _manual_restore(s: Snapshot, why: str) -> Refuse:
     return Refuse(
         Reason.MANUAL_RESTORE_REQUIRED,
         f"Flink's operator asks for a manual restore, and {why}: set job.initialSavepointPath and "
-        f"job.savepointRedeployNonce. {found(s).error[:300]}",
+        f"job.savepointRedeployNonce. {found(s).told}",
     )
 
 

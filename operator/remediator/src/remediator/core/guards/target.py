@@ -108,7 +108,7 @@ def not_managed_by_git(s: Snapshot) -> Objection | None:
 def stable(s: Snapshot) -> Objection | None:
     """The target stands still: nobody is deploying, upgrading or rolling it back."""
     target, action = found(s), s.action.type
-    state, told = target.lifecycle_state, target.error[:300]
+    state, told = target.lifecycle_state, target.told
     # Flink's operator does not take up a restart that it cannot carry out, and waits for the next change.
     gave_up = state == "FAILED" and target.asks_for_manual_restore and bool(s.progress.actions)
     if not (target.caught_up or gave_up):
