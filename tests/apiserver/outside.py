@@ -92,13 +92,10 @@ class Outside:
         target = parse((await asyncio.to_thread(self._client.get, path)).raise_for_status().json())
         lost = f"{namespace}/{name}" in self.metadata_lost and target.generation > 1 and not target.savepoint_path
         if not target.caught_up and f"{namespace}/{name}" not in self.operator_gone:
-            state = (
-                {"lifecycleState": "FAILED", "error": NO_METADATA}
-                if lost
-                else {"lifecycleState": "STABLE", "error": None}
-            )
-            status = {"status": {"observedGeneration": target.generation, **state}}
-            await asyncio.to_thread(self._client.patch, f"{path}/status", json=status, headers=MERGE_PATCH)
+            lifecycle, error = ("FAILED", NO_METADATA) if lost else ("STABLE", None)
+            status = {"observedGeneration": target.generation, "lifecycleState": lifecycle, "error": error}
+            change = {"status": status}
+            await asyncio.to_thread(self._client.patch, f"{path}/status", json=change, headers=MERGE_PATCH)
         if lost:
             raise web.HTTPServiceUnavailable
         return target
