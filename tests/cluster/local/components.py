@@ -110,6 +110,8 @@ state = "{layout.RUN / "containerd"}"
   address = "{layout.CONTAINERD_SOCKET}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{pause_image}"
+  # Not in /run/netns, where those of pods that were killed with the cluster would stay.
+  netns_mounts_under_state_dir = true
   # Without CAP_SYS_RESOURCE a sandbox cannot lower its score and dies.
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
