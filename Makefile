@@ -74,14 +74,15 @@ LOCKS := operator/remediator/requirements.txt operator/data_monitor/requirements
 .venv/.installed: $(LOCKS) operator/remediator/pyproject.toml operator/data_monitor/pyproject.toml
 	$(PYTHON) -m venv .venv
 	@# The lock files are complete: without --no-deps, older pips look at newer versions than the locked ones, and fail.
-	$(BIN)/pip install -q --no-deps --require-hashes $(addprefix -r ,$(LOCKS))
+	@# --no-compile: what is imported is compiled then; to compile all of it takes as long as to install it.
+	$(BIN)/pip install -q --no-compile --no-deps --require-hashes $(addprefix -r ,$(LOCKS))
 	$(BIN)/pip install -q --no-deps --no-build-isolation -e operator/remediator -e operator/data_monitor
 	$(BIN)/pip check
 	touch $@
 
 # Evidently, a gigabyte: for `data-monitor report` and its tests. The cluster and the demo do without.
 .venv/.report-installed: .venv/.installed operator/data_monitor/requirements-report.txt
-	$(BIN)/pip install -q --no-deps --require-hashes -r operator/data_monitor/requirements-report.txt
+	$(BIN)/pip install -q --no-compile --no-deps --require-hashes -r operator/data_monitor/requirements-report.txt
 	$(BIN)/pip check
 	touch $@
 
