@@ -1,7 +1,7 @@
 """What the end-to-end tests do to a cluster, and wait for."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -57,11 +57,18 @@ def remediation_of(cluster: Cluster, alert: str, target: str, since: datetime) -
     return None
 
 
+def remediation_in(
+    phases: Collection[str], cluster: Cluster, alert: str, target: str, since: datetime, seconds: float
+) -> dict[str, Any]:
+    """Wait until what answers an alert about a target is in one of these phases."""
+
+    def reached() -> dict[str, Any] | None:
+        found = remediation_of(cluster, alert, target, since)
+        return found if found and (found.get("status") or {}).get("phase") in phases else None
+
+    return wait_for(f"an answer to {alert} about {target} that is {' or '.join(sorted(phases))}", reached, seconds)
+
+
 def ended_remediation(cluster: Cluster, alert: str, target: str, since: datetime, seconds: float) -> dict[str, Any]:
     """Wait for the end of what answers an alert about a target."""
-
-    def ended() -> dict[str, Any] | None:
-        found = remediation_of(cluster, alert, target, since)
-        return found if found and (found.get("status") or {}).get("phase") in TERMINAL else None
-
-    return wait_for(f"an answer to {alert} about {target} that has ended", ended, seconds)
+    return remediation_in(TERMINAL, cluster, alert, target, since, seconds)

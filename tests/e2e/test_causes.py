@@ -5,7 +5,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_of
+from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_in, remediation_of
 from e2e.release import Release
 
 from demo.kube import Cluster, wait_for
@@ -66,12 +66,8 @@ def test_a_consumer_that_stands_still_is_restored_when_a_person_agrees(cluster: 
     with changed_policy(cluster, "kafka-consumer-stalled", guards=NO_PAUSES):
         pipeline.hang()
         wait_for("KafkaConsumerStalled is firing", lambda: pipeline.alert() == "firing", 600)
-
-        def asked() -> dict | None:
-            found = remediation_of(cluster, "KafkaConsumerStalled", PIPELINE, since)
-            return found if found and (found.get("status") or {}).get("phase") == "AwaitingApproval" else None
-
-        name = wait_for("a person is asked", asked, 120)["metadata"]["name"]
+        asked = remediation_in({"AwaitingApproval"}, cluster, "KafkaConsumerStalled", PIPELINE, since, 120)
+        name = asked["metadata"]["name"]
         cluster.kubectl("annotate", "frem", name, "remediation.streaming-monitoring.dev/approval=approved")
         answer = ended_remediation(cluster, "KafkaConsumerStalled", PIPELINE, since, 600)
     assert answer["status"]["phase"] == "Succeeded", answer["status"]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_of
+from e2e.incidents import NO_PAUSES, changed_policy, ended_remediation, no_more_pods, remediation_in
 
 from demo.kube import Cluster, wait_for
 from demo.pipeline import PIPELINE, Pipeline
@@ -173,12 +173,7 @@ def test_a_job_whose_metadata_are_lost_is_started_from_the_path_of_its_checkpoin
         cluster.kubectl("scale", "deployment", "flink-kubernetes-operator", "--replicas=0")
         try:
             since = send(cluster, checkpoint_alert(cluster, PIPELINE))
-
-            def patched() -> bool:
-                found = remediation_of(cluster, "FlinkCheckpointFailures", PIPELINE, since)
-                return bool(found and (found.get("status") or {}).get("phase") == "Verifying")
-
-            wait_for("the restore is asked for", patched, 60)
+            remediation_in({"Verifying"}, cluster, "FlinkCheckpointFailures", PIPELINE, since, 60)
             cluster.kubectl("delete", "deployment", PIPELINE, "--cascade=foreground", "--timeout=120s")
             cluster.kubectl("delete", "configmaps", f"--selector=app={PIPELINE},configmap-type=high-availability")
         finally:
