@@ -18,11 +18,24 @@ PLAN_ANNOTATION: Final = f"{GROUP}/plan"
 RESOLVED_ANNOTATION: Final = f"{GROUP}/resolved-at"
 """Annotation of a FlinkRemediation: when Alertmanager said that its alert is resolved."""
 
+SILENCED_ANNOTATION: Final = f"{GROUP}/silenced"
+"""Annotation of a FlinkRemediation: what keeps its alert from being notified, such as a silence, for people."""
+
+RETRY_ANNOTATION: Final = f"{GROUP}/retry"
+"""Annotation of a FlinkRemediation that has ended: try again, set by a person; the value is the reason."""
+
+CANCEL_ANNOTATION: Final = f"{GROUP}/cancel"
+"""Annotation of a FlinkRemediation that has not ended: stop, set by a person; the value is the reason."""
+
 APPROVAL_ANNOTATION: Final = f"{GROUP}/approval"
 """Annotation of a FlinkRemediation: approved or denied, set by a person."""
 
 TARGET_LABEL: Final = f"{GROUP}/target"
 """Label of a FlinkRemediation: hash of its target, so that siblings are found by a selector."""
+
+INCIDENT_LABEL: Final = f"{GROUP}/incident"
+"""Label of a FlinkRemediation: hash of policy, target and alert fingerprint. Its records answer one incident after the
+other."""
 
 POLICY_LABEL: Final = f"{GROUP}/policy"
 """Label of a FlinkRemediation: name of its policy."""
