@@ -5,6 +5,8 @@ resources.
 """
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -41,7 +43,8 @@ class KubeError(Exception):
 
 
 class Unavailable(KubeError):
-    """The API server could not answer; the same request may succeed later."""
+    """The request was not carried out for a reason that may pass: no answer, too many requests, an error of the server,
+    rights or a quota that somebody has to mend. The same request may succeed later."""
 
 
 class Conflict(KubeError):
@@ -52,16 +55,21 @@ class AlreadyExists(KubeError):
     """There is an object of this name."""
 
 
+class NotFound(KubeError):
+    """There is no object of this name."""
+
+
 class Fenced(KubeError):
     """This process may not write any more."""
 
 
 class Rejected(KubeError):
-    """The API server understood and said no; the same request will not succeed later."""
+    """The API server, or an admission plugin, refused the content; the same request will not succeed later."""
 
 
 class Kube(Protocol):
-    """What services ask of the Kubernetes API. Every method may raise Unavailable or Rejected."""
+    """What services ask of the Kubernetes API. Every method may raise Unavailable or Rejected; those that change an
+    object raise NotFound where there is none, except delete."""
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
         """Return an object, or None when there is none."""
@@ -70,13 +78,13 @@ class Kube(Protocol):
         """Return all objects of a namespace."""
 
     async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
-        """Create an object. Raises AlreadyExists."""
+        """Create an object. Raises AlreadyExists; Conflict, where nothing was created for another reason."""
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
         """Replace an object, at the body's resourceVersion. Raises Conflict."""
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """Delete an object; one that is gone already is no error."""
+    async def delete(self, kind: Kind, namespace: str, name: str, resource_version: str = "") -> None:
+        """Delete an object; one that is gone already is no error. Raises Conflict when it is not at the version."""
 
     async def replace_status(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
         """Replace an object's status, at the body's resourceVersion. Raises Conflict."""
@@ -85,7 +93,7 @@ class Kube(Protocol):
         """Apply a JSON patch (RFC 6902). Raises Conflict when a test in it does not hold."""
 
     async def merge_patch(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
-        """Apply a merge patch (RFC 7386)."""
+        """Apply a merge patch (RFC 7386). Raises Conflict when it names a resourceVersion that has passed."""
 
 
 class ApiServer:
@@ -107,7 +115,7 @@ class ApiServer:
         call = self._objects.get_namespaced_custom_object
         try:
             return await self._run(call, kind, namespace, name=name)
-        except _NotFound:
+        except NotFound:
             return None
 
     async def list_all(self, kind: Kind, namespace: str, label_selector: str = "") -> list[Resource]:
@@ -125,20 +133,18 @@ class ApiServer:
 
     async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
         call = self._objects.create_namespaced_custom_object
-        try:
-            return await self._write(call, kind, namespace, body=body, field_manager=FIELD_MANAGER)
-        except Conflict as error:
-            raise AlreadyExists(str(error)) from error
+        return await self._write(call, kind, namespace, body=body, field_manager=FIELD_MANAGER)
 
     async def replace(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
         call = self._objects.replace_namespaced_custom_object
         return await self._write(call, kind, namespace, name=name, body=body, field_manager=FIELD_MANAGER)
 
-    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+    async def delete(self, kind: Kind, namespace: str, name: str, resource_version: str = "") -> None:
         call = self._objects.delete_namespaced_custom_object
+        body = {"preconditions": {"resourceVersion": resource_version}} if resource_version else None
         try:
-            await self._write(call, kind, namespace, name=name)
-        except _NotFound:
+            await self._write(call, kind, namespace, name=name, body=body)
+        except NotFound:
             return
 
     async def replace_status(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
@@ -176,31 +182,46 @@ class ApiServer:
             )
             return answer
         except ApiException as error:
-            raise _translate(error) from error
+            raise translate(error) from error
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise Unavailable(f"no answer from the API server: {error!r}") from error
 
 
-class _NotFound(Rejected):
-    pass
+# How the API server words these (apimachinery, "api/errors" and "admission/plugin"); a Status has no field for them.
+_PATCH_TEST_FAILED = "the server rejected our request due to an error in our request"
+_DENIED_BY_ADMISSION = re.compile("admission webhook .* denied the request|ValidatingAdmissionPolicy .* denied request")
 
 
-def _translate(error: ApiException) -> KubeError:
-    text = f"{error.status} {error.reason}: {(error.body or '')[:500]}"
+def translate(error: ApiException) -> KubeError:
+    """Tell the API server's answers apart by their code and by the reason in their Status."""
+    status = _status(error)
+    message = str(status.get("message") or "")
+    text = f"{error.status} {error.reason}: {message or (error.body or '')[:500]}"
+    denied = _DENIED_BY_ADMISSION.search(message) is not None  # with whatever code was chosen there
     match error.status:
         case 404:
-            return _NotFound(text)
+            return NotFound(text)
+        case 409 if status.get("reason") == "AlreadyExists":
+            return AlreadyExists(text)
+        case 422 if _PATCH_TEST_FAILED in message:
+            return Conflict(text)
+        case code if denied and 400 <= (code or 0) < 500:
+            return Rejected(text)
+        case 400 | 405 | 406 | 413 | 415 | 422:
+            return Rejected(text)
         case 409:
             return Conflict(text)
-        case 422 if "the server rejected our request due to an error in our request" in text:
-            # How the API server words a JSON patch whose test did not hold, as opposed to an invalid object.
-            return Conflict(text)
-        case 429 | None:
-            return Unavailable(text)
-        case status if status >= 500:
-            return Unavailable(text)
         case _:
-            return Rejected(text)
+            return Unavailable(text)
+
+
+def _status(error: ApiException) -> dict[str, Any]:
+    """Return the Status that came as the body; empty for what is none, such as a proxy's page."""
+    try:
+        status = json.loads(error.body or "{}")
+    except ValueError:
+        return {}
+    return status if isinstance(status, dict) else {}
 
 
 @asynccontextmanager
