@@ -7,7 +7,7 @@ CLUSTER ?=
 SCENARIO ?=
 DRY_RUN ?=
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
-TESTS ?= tests/unit tests/chaos tests/kafka tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
+TESTS ?= tests/unit tests/services tests/chaos tests/kafka tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
 ON_CLUSTER = $(filter tests/e2e%,$(TESTS))
 WITHOUT_CLUSTER = $(filter-out $(ON_CLUSTER),$(TESTS))
 OUT ?= build/render

@@ -89,9 +89,19 @@ capabilities: {drop: [ALL]}
 {{- if .Values.alertmanager.url -}}
 {{- .Values.alertmanager.url -}}
 {{- else if $stack.enabled -}}
-{{- printf "http://%s-alertmanager.%s.svc:9093" $stack.fullnameOverride .Release.Namespace -}}
+{{- /* The headless Service that Prometheus Operator makes: the receiver asks every replica. */ -}}
+{{- printf "http://alertmanager-operated.%s.svc:9093" .Release.Namespace -}}
 {{- else -}}
 {{- fail "alertmanager.url is needed when kube-prometheus-stack.enabled is false (such as http://alertmanager.monitoring.svc:9093)" -}}
+{{- end -}}
+{{- end -}}
+
+{{- /* Prometheus Operator names receivers NAMESPACE/ALERTMANAGERCONFIG/RECEIVER. */ -}}
+{{- define "streaming-monitoring.alertmanagerReceiver" -}}
+{{- if .Values.alertmanager.receiver -}}
+{{- .Values.alertmanager.receiver -}}
+{{- else if .Values.alertmanager.routing.enabled -}}
+{{- printf "%s/%s-(remediator|watchdog)/remediator" .Release.Namespace (include "streaming-monitoring.fullname" .) -}}
 {{- end -}}
 {{- end -}}
 

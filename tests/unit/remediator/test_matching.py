@@ -7,11 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from remediator.api.base import format_duration, parse_duration
 from remediator.api.policy import Matcher, Operator, TargetSelector
-from remediator.api.remediation import TargetReference
 from remediator.core.matching import ByConsumerGroup, ByName, first_mismatch, is_target, target_query
-from remediator.core.naming import kebab_case, remediation_name
+from remediator.core.naming import kebab_case
 from remediator.core.template import TemplateError, render
-from worlds import NOW, TARGET, target
+from worlds import TARGET, target
 
 
 @pytest.mark.parametrize(
@@ -110,27 +109,6 @@ def test_a_target_is_named_in_exactly_one_way(selector: dict[str, str]) -> None:
 )
 def test_alert_names_become_kebab_case(name: str, expected: str) -> None:
     assert kebab_case(name) == expected
-
-
-@given(st.text(max_size=300))
-def test_every_remediation_name_is_a_dns_label(alertname: str) -> None:
-    name = remediation_name(alertname, "uid", TARGET, "f", NOW)
-    assert len(name) <= 63
-    assert name[0].isalnum()
-    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
-
-
-def test_only_the_same_occurrence_has_the_same_name() -> None:
-    other = TargetReference(namespace="streaming", name="other", uid="other")
-    names = {
-        remediation_name("A", "uid", TARGET, "f", NOW),
-        remediation_name("A", "uid2", TARGET, "f", NOW),
-        remediation_name("A", "uid", other, "f", NOW),
-        remediation_name("A", "uid", TARGET, "g", NOW),
-        remediation_name("A", "uid", TARGET, "f", NOW + timedelta(seconds=1)),
-    }
-    assert len(names) == 5
-    assert remediation_name("A", "uid", TARGET, "f", NOW) in names
 
 
 def test_a_query_is_filled_in_and_escaped() -> None:

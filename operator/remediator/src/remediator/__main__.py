@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import re2
+
 from remediator import __version__
 from remediator.api import crds
 from remediator.api.base import parse_duration
+from remediator.api.policy import RE2_OPTIONS
 from remediator.config import ControllerConfig, ReceiverConfig
 from remediator.telemetry import logging
 
@@ -39,7 +42,19 @@ def parser() -> argparse.ArgumentParser:
     _option(receiver, "tls-cert-file", help="certificate of the webhook; default: plain HTTP", kind=Path)
     _option(receiver, "tls-key-file", help="key of the certificate", kind=Path)
     _option(receiver, "max-body-bytes", help="largest webhook accepted", kind=int, default=str(1024 * 1024))
-    _option(receiver, "alertmanager-url", help="where alerts are looked for that no webhook brought", default="")
+    _option(
+        receiver,
+        "alertmanager-url",
+        help="where alerts are looked for that no webhook brought: each replica, or their headless Service",
+        many=True,
+    )
+    _option(
+        receiver,
+        "alertmanager-receiver",
+        help="regular expression (RE2) of the receivers there that stand for this webhook; default: all",
+        kind=_pattern,
+        default="",
+    )
     _option(receiver, "resync-period", help="how often they are looked for", kind=_period, default="1m")
 
     controller = commands.add_parser("controller", parents=[common], help="carry out FlinkRemediations")
@@ -114,7 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     tls_cert_file=arguments.tls_cert_file,
                     tls_key_file=arguments.tls_key_file,
                     max_body_bytes=arguments.max_body_bytes,
-                    alertmanager_url=arguments.alertmanager_url,
+                    alertmanager_urls=tuple(arguments.alertmanager_url or ()),
+                    alertmanager_receiver=arguments.alertmanager_receiver,
                     resync_period=arguments.resync_period,
                 )
             )
@@ -141,6 +157,14 @@ def _period(text: str) -> timedelta:
     if not period:
         raise argparse.ArgumentTypeError("must be longer than 0s")
     return period
+
+
+def _pattern(text: str) -> str:
+    try:
+        re2.compile(text, RE2_OPTIONS)
+    except re2.error as error:
+        raise argparse.ArgumentTypeError(f"not a regular expression (RE2): {error}") from None
+    return text
 
 
 def _print_definitions() -> int:

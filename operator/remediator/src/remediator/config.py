@@ -28,8 +28,10 @@ class ReceiverConfig(Config):
     """Without one, plain HTTP."""
     tls_key_file: Path | None
     max_body_bytes: int
-    alertmanager_url: str
-    """Empty: what notifications did not bring is not looked for."""
+    alertmanager_urls: tuple[str, ...]
+    """None: what notifications did not bring is not looked for."""
+    alertmanager_receiver: str
+    """Regular expression of the names that our receivers have there."""
     resync_period: timedelta
     """How often it is looked for."""
 

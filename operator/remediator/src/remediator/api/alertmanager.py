@@ -3,10 +3,21 @@
 Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("no such time in UTC") from None
+
+
+_Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 class _Payload(BaseModel):
@@ -20,8 +31,11 @@ class Alert(_Payload):
     status: Literal["firing", "resolved"]
     labels: Annotated[dict[str, str], Field(min_length=1)]
     annotations: dict[str, str] = Field(default_factory=dict)
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime | None = None
+    starts_at: _Moment
+    ends_at: _Moment | None = None
+    """When it ended; of a firing alert it says nothing."""
+    updated_at: _Moment | None = None
+    """When Alertmanager last heard of it; only its API tells, a notification does not."""
     generator_url: Annotated[str, Field(alias="generatorURL")] = ""
     fingerprint: Annotated[str, Field(min_length=1)]
 

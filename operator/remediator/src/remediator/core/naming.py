@@ -1,13 +1,13 @@
-"""Deterministic names: the same occurrence on the same target always gets the same name."""
+"""Deterministic names: whoever computes one, and whenever, gets the same."""
 
 import hashlib
 import re
-from datetime import UTC, datetime
 
 from remediator.api.remediation import TargetReference
 
+LABEL_LENGTH = 63
+"""Longest value of a label; a remediation's name also serves as one."""
 _HASH_LENGTH = 10
-_PREFIX_LENGTH = 63 - _HASH_LENGTH - 1  # a name also serves as a label value
 
 
 def digest(*parts: str) -> str:
@@ -25,13 +25,3 @@ def kebab_case(name: str) -> str:
 def target_hash(target: TargetReference) -> str:
     """Name a target in a label, whatever characters and length its own name has."""
     return digest(target.namespace, target.name)
-
-
-def remediation_name(
-    alertname: str, policy_uid: str, target: TargetReference, fingerprint: str, starts_at: datetime
-) -> str:
-    """Name the remediation of one occurrence: a repeat, a retry or an HA twin meets the same name."""
-    moment = starts_at.astimezone(UTC).isoformat(timespec="milliseconds")
-    key = digest(policy_uid, target.namespace, target.name, target.uid, fingerprint, moment)
-    prefix = kebab_case(alertname)[:_PREFIX_LENGTH].strip("-") or "alert"
-    return f"{prefix}-{key}"

@@ -14,6 +14,7 @@ from remediator.config import ReceiverConfig
 from remediator.receiver.app import make_app
 from remediator.receiver.certificate import Certificate
 from remediator.receiver.token import TokenFile
+from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest
 from remediator.services.resync import Resync
 
@@ -32,8 +33,9 @@ async def run(config: ReceiverConfig) -> None:
         ingest = Ingest(kube, config.namespace, config.target_namespaces)
         runner = web.AppRunner(make_app(ingest, token, config.max_body_bytes), handle_signals=False)
         await runner.setup()
-        resync = Resync(Alertmanager(http, config.alertmanager_url), ingest, lambda: datetime.now(UTC))
-        comparing = asyncio.create_task(_compare(resync, config.resync_period)) if config.alertmanager_url else None
+        alertmanager = Alertmanager(http, config.alertmanager_urls, config.alertmanager_receiver)
+        resync = Resync(alertmanager, ingest, Incidents(kube, config.namespace), lambda: datetime.now(UTC))
+        comparing = asyncio.create_task(_compare(resync, config.resync_period)) if config.alertmanager_urls else None
         try:
             await web.TCPSite(runner, port=config.port, ssl_context=tls).start()
             await stop.wait()

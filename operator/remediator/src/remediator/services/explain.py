@@ -22,8 +22,8 @@ from remediator.api.remediation import AlertReference, TargetReference
 from remediator.core.decide import decide
 from remediator.core.decision import Act, Decision, Wait
 from remediator.core.flinkdeployment import FlinkDeployment, parse
+from remediator.core.incident import incident_hash, remediation_name
 from remediator.core.matching import is_target, target_query
-from remediator.core.naming import remediation_name
 from remediator.core.record import describe
 from remediator.core.snapshot import Job, Progress, Snapshot
 from remediator.services.resources import (
@@ -97,7 +97,8 @@ def read_snapshot(files: Files, now: datetime) -> Snapshot:
     reference = alert_reference(alert)
     metadata = resource.get("metadata") or {}
     own, others = _split(_history(files.history), str(metadata.get("name", "")), ref, reference)
-    name = remediation_name(reference.name, str(metadata.get("uid", "")), ref, alert.fingerprint, alert.starts_at)
+    incident = incident_hash(str(metadata.get("uid", "")), ref, alert.fingerprint)
+    name = remediation_name(reference.name, incident, 1)
     return Snapshot(
         now=now,
         name=own.name if own else name,
@@ -109,24 +110,25 @@ def read_snapshot(files: Files, now: datetime) -> Snapshot:
         target=target if is_target(query, target) else None,
         job=_job(files, target),
         siblings=tuple(as_sibling(r) for r in others),
-        progress=own.progress if own and not own.status.phase.terminal else Progress(),
+        progress=own.progress if own else Progress(),
     )
 
 
 def _split(
     history: list[Remediation], policy: str, target: TargetReference, alert: AlertReference
 ) -> tuple[Remediation | None, list[Remediation]]:
-    """Return the record of this very occurrence, if it is among them, and the others."""
+    """Return the record that the alert is decided on by, if one of its incident has not ended, and the others."""
 
     def same(r: Remediation) -> bool:
-        theirs = r.spec.alert
         return (
-            (theirs.fingerprint, theirs.starts_at) == (alert.fingerprint, alert.starts_at)
+            not r.status.phase.terminal
+            and r.spec.alert.fingerprint == alert.fingerprint
             and (r.spec.target.namespace, r.spec.target.name) == (target.namespace, target.name)
             and r.spec.policy_ref.name == policy
         )
 
-    return next((r for r in history if same(r)), None), [r for r in history if not same(r)]
+    own = next((r for r in history if same(r)), None)
+    return own, [r for r in history if r is not own]
 
 
 def _one_alert(path: Path) -> Any:

@@ -3,21 +3,18 @@
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import ValidationError
 
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, AlreadyExists, Kube, KubeError, Resource
+from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, Kube, KubeError, Resource, Unavailable
 from remediator.api.alertmanager import Alert, Webhook
-from remediator.api.names import API_VERSION, POLICY_LABEL, RESOLVED_ANNOTATION, TARGET_LABEL
 from remediator.api.policy import PolicySpec
-from remediator.api.reasons import Phase
 from remediator.api.remediation import PolicyReference, RemediationSpec, TargetReference
-from remediator.core.flinkdeployment import parse
-from remediator.core.matching import ByName, first_mismatch, is_target, target_query
-from remediator.core.naming import remediation_name, target_hash
-from remediator.services.resources import alert_reference, dump, missing_target, read_policy
+from remediator.core.flinkdeployment import consumer_groups
+from remediator.core.incident import Answer
+from remediator.core.matching import ByName, first_mismatch, target_query
+from remediator.services.incidents import Incidents
+from remediator.services.resources import alert_reference, missing_target, read_policy
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +42,7 @@ class Receipt:
 
 @dataclass(frozen=True)
 class _Policy:
-    name: str
-    uid: str
+    ref: PolicyReference
     spec: PolicySpec
 
 
@@ -57,6 +53,7 @@ class Ingest:
         self._kube = kube
         self._namespace = namespace
         self._target_namespaces = frozenset(target_namespaces)
+        self._incidents = Incidents(kube, namespace)
 
     async def check(self) -> None:
         """Raise KubeError unless the API server lets us read policies."""
@@ -73,42 +70,44 @@ class Ingest:
             except ValidationError as error:
                 receipt.invalid.append(f"alerts[{position}]: {_first_error(error)}")
                 continue
-            if alert.labels.get("alertname") == WATCHDOG:
-                receipt.watchdog |= alert.status == "firing"
-                continue
-            matching = [policy for policy in policies if first_mismatch(policy.spec.match, alert.labels) is None]
-            if not matching:
-                receipt.unmatched += 1
+            # The other alerts of the group get their chance now; all of them get another by the retry.
             try:
-                for policy in matching:
-                    for target in await self._targets(policy.spec, alert):
-                        await self._record(policy, alert, target, webhook.group_key, receipt)
+                await self._take(alert, policies, webhook.group_key, receipt)
             except KubeError as error:
-                # The other alerts of the group get their chance now; all of them get another by the retry.
                 log.error("alert not recorded", extra={"alert": alert.labels, "error": str(error)})
                 failure = error
+            except Exception as error:
+                log.exception("alert not recorded", extra={"alert": alert.labels})
+                failure = Unavailable(f"alerts[{position}] failed: {error!r}")
         if failure is not None:
             raise failure
         return receipt
 
-    async def resolve_all_but(self, fingerprints: Collection[str]) -> list[str]:
-        """Mark as resolved what is recorded as firing, is not in flight and has another fingerprint."""
-        marked = []
-        for resource in await self._kube.list_all(REMEDIATIONS, self._namespace):
-            phase = Phase((resource.get("status") or {}).get("phase", Phase.PENDING))
-            gone = resource["spec"]["alert"]["fingerprint"] not in fingerprints
-            if gone and phase not in (Phase.EXECUTING, Phase.VERIFYING):
-                name = resource["metadata"]["name"]
-                if await self._mark_resolved(name, datetime.now(UTC), resource):
-                    marked.append(name)
-        return marked
+    async def _take(self, alert: Alert, policies: list[_Policy], group_key: str, receipt: Receipt) -> None:
+        if alert.labels.get("alertname") == WATCHDOG:
+            receipt.watchdog |= alert.status == "firing"
+            return
+        matching = [policy for policy in policies if first_mismatch(policy.spec.match, alert.labels) is None]
+        if not matching:
+            receipt.unmatched += 1
+        for policy in matching:
+            for target in await self._targets(policy.spec, alert):
+                spec = RemediationSpec(policy_ref=policy.ref, target=target, alert=alert_reference(alert, group_key))
+                name, what = await self._incidents.notice(alert, spec)
+                if what is Answer.CREATE:
+                    receipt.created.append(name)
+                elif what is Answer.RESOLVE:
+                    receipt.resolved.append(name)
+                elif alert.status == "firing":
+                    receipt.existing.append(name)
 
     async def _policies(self) -> list[_Policy]:
         policies = []
         for resource in await self._kube.list_all(POLICIES, self._namespace):
             metadata = resource["metadata"]
             try:
-                policies.append(_Policy(metadata["name"], metadata["uid"], read_policy(resource)))
+                ref = PolicyReference(name=metadata["name"], uid=metadata["uid"])
+                policies.append(_Policy(ref, read_policy(resource)))
             except ValidationError as error:
                 log.error("policy cannot be read", extra={"policy": metadata["name"], "error": _first_error(error)})
         return policies
@@ -118,66 +117,23 @@ class Ingest:
         found: list[Resource] = []
         watched = query.namespace in self._target_namespaces
         if isinstance(query, ByName):
-            named = query.name
-            if watched and named:
-                resource = await self._kube.get(FLINK_DEPLOYMENTS, query.namespace, named)
+            if watched and query.name:
+                resource = await self._kube.get(FLINK_DEPLOYMENTS, query.namespace, query.name)
                 found = [resource] if resource else []
-        else:
-            named = query.group
-            if watched and named:
-                found = [
-                    resource
-                    for resource in await self._kube.list_all(FLINK_DEPLOYMENTS, query.namespace)
-                    if is_target(query, parse(resource))
-                ]
+        elif watched and query.group:
+            found = [
+                resource
+                for resource in await self._kube.list_all(FLINK_DEPLOYMENTS, query.namespace)
+                if query.group in consumer_groups(resource["metadata"].get("annotations") or {})
+            ]
         # An alert that finds no target still gets its record, so that somebody sees why nothing happened.
         return [
             TargetReference(namespace=r["metadata"]["namespace"], name=r["metadata"]["name"], uid=r["metadata"]["uid"])
             for r in found
         ] or [missing_target(query)]
 
-    async def _record(
-        self, policy: _Policy, alert: Alert, target: TargetReference, group_key: str, receipt: Receipt
-    ) -> None:
-        alertname = alert.labels.get("alertname", "")
-        name = remediation_name(alertname, policy.uid, target, alert.fingerprint, alert.starts_at)
-        if alert.status == "resolved":
-            if await self._mark_resolved(name, alert.ends_at or datetime.now(UTC)):
-                receipt.resolved.append(name)
-            return
-        spec = RemediationSpec(
-            policy_ref=PolicyReference(name=policy.name, uid=policy.uid),
-            target=target,
-            alert=alert_reference(alert, group_key),
-        )
-        labels = {TARGET_LABEL: target_hash(target), POLICY_LABEL: policy.name[:63].rstrip("-.")}
-        try:
-            await self._kube.create(REMEDIATIONS, self._namespace, _resource(name, self._namespace, labels, spec))
-        except AlreadyExists:
-            receipt.existing.append(name)
-        else:
-            receipt.created.append(name)
-            log.info("remediation created", extra={"remediation": name, "policy": policy.name, "target": target.name})
-
-    async def _mark_resolved(self, name: str, ended: datetime, resource: Resource | None = None) -> bool:
-        resource = resource or await self._kube.get(REMEDIATIONS, self._namespace, name)
-        if resource is None or RESOLVED_ANNOTATION in (resource["metadata"].get("annotations") or {}):
-            return False
-        annotation = {RESOLVED_ANNOTATION: ended.astimezone(UTC).isoformat(timespec="seconds")}
-        await self._kube.merge_patch(REMEDIATIONS, self._namespace, name, {"metadata": {"annotations": annotation}})
-        return True
-
 
 def _first_error(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]
-
-
-def _resource(name: str, namespace: str, labels: dict[str, str], spec: RemediationSpec) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "FlinkRemediation",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": dump(spec),
-    }

@@ -1,0 +1,353 @@
+"""A Kubernetes API server in memory, for the services above the ``Kube`` protocol: what the real one promises about
+versions, generations, subresources and patches, and ways to fail before and after each request."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+from jsonschema import Draft4Validator
+from remediator.adapters.kube import (
+    FLINK_DEPLOYMENTS,
+    POLICIES,
+    REMEDIATIONS,
+    AlreadyExists,
+    Conflict,
+    Kind,
+    NotFound,
+    Rejected,
+    Resource,
+)
+from remediator.api import crds
+
+Clock = Callable[[], datetime]
+
+WITH_STATUS = frozenset({POLICIES, REMEDIATIONS, FLINK_DEPLOYMENTS})
+"""Kinds with a status subresource: whoever writes the rest does not write it, and the other way round."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request, as a test may want to delay it, to fail it or to look at it."""
+
+    verb: str
+    kind: Kind
+    name: str
+    body: Any = None
+    """What is sent: the resource, or the operations of a patch."""
+    by: str = ""
+    """Field manager."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something."""
+        return self.verb not in ("get", "list")
+
+
+async def at_once(_: Request) -> None:
+    """Let a request through."""
+
+
+class ApiServer:
+    """Implements ``remediator.adapters.kube.Kube``.
+
+    ``before`` is awaited before a request has an effect, ``after`` when it has had it and the answer is under way: each
+    may let other tasks run, or raise what the caller is to see. ``requests`` keeps all of them.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._objects: dict[tuple[Kind, str, str], Resource] = {}
+        self._versions = count(1)
+        self._schemas = _schemas()
+        self.before: Callable[[Request], Awaitable[None]] = at_once
+        self.after: Callable[[Request], Awaitable[None]] = at_once
+        self.requests: list[Request] = []
+
+    def client(self, manager: str) -> "Client":
+        """Return a client that writes as this field manager."""
+        return Client(self, manager)
+
+    def stored(self, kind: Kind) -> list[Resource]:
+        """Return copies of all objects of a kind, the oldest first, without a request."""
+        return [deepcopy(o) for (k, *_), o in self._objects.items() if k == kind]
+
+    def put(self, kind: Kind, resource: Resource) -> Resource:
+        """Store an object as it is, without a request or a look at its schema: what another version left behind, or
+        what somebody who is no part of the test has made."""
+        resource = deepcopy(resource)
+        metadata = resource["metadata"]
+        made = {"uid": f"uid-{next(self._versions)}", "generation": 1, "creationTimestamp": _time(self._clock())}
+        resource["metadata"] = {**made, **metadata}
+        return deepcopy(self._store(kind, resource, {}, "somebody", ""))
+
+    def find(self, kind: Kind, namespace: str, name: str) -> Resource | None:
+        """Return a copy of an object without a request."""
+        return deepcopy(self._objects.get((kind, namespace, name)))
+
+    async def carry_out(self, request: Request, effect: Callable[[], Resource]) -> Resource:
+        """Note a request, and do it between the two hooks."""
+        _check_json(request.body)
+        self.requests.append(request)
+        await self.before(request)
+        answer = deepcopy(effect())
+        await self.after(request)
+        return answer
+
+    def create(self, kind: Kind, namespace: str, body: Resource, manager: str) -> Resource:
+        """Store a new object."""
+        new = deepcopy(body)
+        metadata = new.setdefault("metadata", {})
+        version = next(self._versions)
+        name = metadata.setdefault("name", f"{metadata.get('generateName', '')}{version}")
+        if (kind, namespace, name) in self._objects:
+            raise AlreadyExists(f'{kind.plural} "{name}" already exists')
+        if kind in WITH_STATUS:
+            new.pop("status", None)
+        metadata |= {
+            "namespace": namespace,
+            "uid": f"uid-{version}",
+            "generation": 1,
+            "creationTimestamp": _time(self._clock()),
+            "managedFields": [],
+        }
+        self._validate(kind, new, {})
+        return self._store(kind, new, {}, manager, "")
+
+    def update(
+        self, kind: Kind, namespace: str, name: str, change: Callable[[Resource], Resource], manager: str, sub: str = ""
+    ) -> Resource:
+        """Store what ``change`` makes of an object; ``sub`` is a subresource."""
+        old = self._objects.get((kind, namespace, name))
+        if old is None:
+            raise NotFound(f'{kind.plural} "{name}" not found')
+        wanted = change(deepcopy(old))
+        version = wanted.get("metadata", {}).get("resourceVersion")
+        if version not in (None, old["metadata"]["resourceVersion"]):
+            raise Conflict(f'{kind.plural} "{name}": the object has been modified')
+        if sub == "status":
+            new = {**deepcopy(old), "status": wanted.get("status")}
+        else:
+            new = deepcopy(wanted)
+            for key in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "managedFields"):
+                _put_back(new["metadata"], old["metadata"], key)
+            if kind in WITH_STATUS:
+                _put_back(new, old, "status")
+        if kind == REMEDIATIONS and new["spec"] != old["spec"]:
+            raise Rejected("spec is immutable")
+        self._validate(kind, new, old)
+        if _without_metadata(new) != _without_metadata(old):
+            new["metadata"]["generation"] += 1
+        if new == old:
+            return old
+        new = self._store(kind, new, old, manager, sub)
+        if new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers"):
+            del self._objects[kind, namespace, name]
+        return new
+
+    def delete(self, kind: Kind, namespace: str, name: str, version: str) -> Resource:
+        """Take an object away, or mark it as deleted where finalizers hold it."""
+        old = self._objects.get((kind, namespace, name))
+        if old is None:
+            return {}
+        if version and version != old["metadata"]["resourceVersion"]:
+            raise Conflict(f"{name}: the precondition on resourceVersion does not hold")
+        if old["metadata"].get("finalizers"):
+            marked = deepcopy(old)
+            marked["metadata"]["deletionTimestamp"] = _time(self._clock())
+            return self._store(kind, marked, old, "", "")
+        del self._objects[kind, namespace, name]
+        return {}
+
+    def _store(self, kind: Kind, new: Resource, old: Resource, manager: str, sub: str) -> Resource:
+        metadata = new["metadata"]
+        metadata["resourceVersion"] = str(next(self._versions))
+        metadata["managedFields"] = self._managed(new, old, manager, sub)
+        self._objects[kind, metadata["namespace"], metadata["name"]] = new
+        return new
+
+    def _managed(self, new: Resource, old: Resource, manager: str, sub: str) -> list[Resource]:
+        """Return who manages what: a changed or added field belongs to its last writer."""
+        entries = deepcopy(new["metadata"].get("managedFields") or [])
+        before = dict(_fields(old))
+        changed = [path for path, value in _fields(new) if before.get(path) != value]
+        if not changed:
+            return entries
+        for entry in entries:
+            for path in changed:
+                _drop(entry["fieldsV1"], path)
+        mine = next((e for e in entries if (e["manager"], e.get("subresource", "")) == (manager, sub)), None)
+        if mine is None:
+            mine = {"manager": manager, "operation": "Update", "fieldsV1": {}}
+            mine |= {"subresource": sub} if sub else {}
+            entries.append(mine)
+        mine["time"] = _time(self._clock())
+        for path in changed:
+            node = mine["fieldsV1"]
+            for key in path:
+                node = node.setdefault(f"f:{key}", {})
+        return [entry for entry in entries if entry["fieldsV1"]]
+
+    def _validate(self, kind: Kind, new: Resource, old: Resource) -> None:
+        """Refuse what the definition does not allow, unless it was there before (ratcheting)."""
+        if kind not in self._schemas:
+            return
+        before = {(tuple(e.absolute_path), str(e.instance)) for e in self._schemas[kind].iter_errors(old)}
+        for error in self._schemas[kind].iter_errors(new):
+            if (tuple(error.absolute_path), str(error.instance)) not in before:
+                place = ".".join(map(str, error.absolute_path))
+                raise Rejected(f"{kind.plural}: {place}: {error.message[:200]}")
+
+
+@dataclass(frozen=True)
+class Client:
+    """One client's view, as the ``Kube`` protocol."""
+
+    server: ApiServer
+    manager: str
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
+        """Return an object, or None."""
+        answer = await self._read(Request("get", kind, name), lambda: self.server.find(kind, namespace, name) or {})
+        return answer or None
+
+    async def list_all(self, kind: Kind, namespace: str, label_selector: str = "") -> list[Resource]:
+        """Return the objects of a namespace whose labels are those of the selector (``a=b,c=d``)."""
+        wanted = dict(pair.split("=") for pair in label_selector.split(",") if pair)
+
+        def matching() -> Resource:
+            found = [o for o in self.server.stored(kind) if o["metadata"]["namespace"] == namespace]
+            return {"items": [o for o in found if wanted.items() <= (o["metadata"].get("labels") or {}).items()]}
+
+        items: list[Resource] = (await self._read(Request("list", kind, ""), matching))["items"]
+        return items
+
+    async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
+        """Create an object."""
+        name = str(body["metadata"].get("name", ""))
+        return await self._write(
+            "create", kind, name, body, lambda: self.server.create(kind, namespace, body, self.manager)
+        )
+
+    async def replace(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        """Replace an object at its version."""
+        return await self._update("replace", kind, namespace, name, body, lambda _: body)
+
+    async def replace_status(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        """Replace an object's status at its version."""
+        return await self._update("replace_status", kind, namespace, name, body, lambda _: body, "status")
+
+    async def json_patch(self, kind: Kind, namespace: str, name: str, operations: list[Resource]) -> Resource:
+        """Apply a JSON patch; a test that does not hold is a Conflict."""
+
+        def patched(old: Resource) -> Resource:
+            try:
+                new: Resource = jsonpatch.JsonPatch(operations).apply(old)
+            except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException) as error:
+                raise Conflict(f"the server rejected our request due to an error in our request: {error}") from error
+            return new
+
+        return await self._update("json_patch", kind, namespace, name, operations, patched)
+
+    async def merge_patch(self, kind: Kind, namespace: str, name: str, body: Resource) -> Resource:
+        """Apply a merge patch; it may name a resourceVersion."""
+        return await self._update("merge_patch", kind, namespace, name, body, lambda old: _merge(old, body))
+
+    async def delete(self, kind: Kind, namespace: str, name: str, resource_version: str = "") -> None:
+        """Delete an object."""
+        await self._write(
+            "delete", kind, name, None, lambda: self.server.delete(kind, namespace, name, resource_version)
+        )
+
+    async def _update(
+        self,
+        verb: str,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        body: Any,
+        change: Callable[[Resource], Resource],
+        sub: str = "",
+    ) -> Resource:
+        return await self._write(
+            verb, kind, name, body, lambda: self.server.update(kind, namespace, name, change, self.manager, sub)
+        )
+
+    async def _read(self, request: Request, effect: Callable[[], Resource]) -> Resource:
+        return await self.server.carry_out(request, effect)
+
+    async def _write(self, verb: str, kind: Kind, name: str, body: Any, effect: Callable[[], Resource]) -> Resource:
+        return await self.server.carry_out(Request(verb, kind, name, deepcopy(body), self.manager), effect)
+
+
+def _schemas() -> dict[Kind, Draft4Validator]:
+    """The definitions' schemas; the old draft has exclusiveMinimum as structural schemas do. Rules in CEL are not
+    evaluated."""
+    kinds = {kind.plural: kind for kind in (POLICIES, REMEDIATIONS)}
+    return {
+        kinds[crd["spec"]["names"]["plural"]]: Draft4Validator(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+        for crd in crds.definitions()
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _check_json(body: Any) -> None:
+    try:
+        json.dumps(body, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise Rejected(f"not JSON: {error}") from error
+
+
+def _put_back(new: Resource, old: Resource, key: str) -> None:
+    new.pop(key, None)
+    if key in old:
+        new[key] = deepcopy(old[key])
+
+
+def _without_metadata(resource: Resource) -> Resource:
+    return {key: value for key, value in resource.items() if key not in ("metadata", "status")}
+
+
+def _merge(old: Any, change: Any) -> Any:
+    if not isinstance(change, dict):
+        return change
+    merged = dict(old) if isinstance(old, dict) else {}
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+def _fields(resource: Resource) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield what managers own: annotations and labels, and the fields of spec and status as far as maps go."""
+
+    def leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+        if isinstance(node, dict) and node:
+            for key, value in node.items():
+                yield from leaves(value, (*path, key))
+        elif node is not None:
+            yield path, node
+
+    metadata = resource.get("metadata") or {}
+    yield from leaves({"metadata": {k: metadata.get(k) for k in ("annotations", "labels")}}, ())
+    yield from leaves({k: resource.get(k) for k in ("spec", "status")}, ())
+
+
+def _drop(node: Resource, path: tuple[str, ...]) -> None:
+    key, rest = f"f:{path[0]}", path[1:]
+    if key not in node:
+        return
+    if rest:
+        _drop(node[key], rest)
+    if not node[key] or not rest:
+        del node[key]

@@ -1,0 +1,183 @@
+"""A namespace with the real services on an API server in memory. Time passes only when a test says so."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from remediator.adapters.alertmanager import Alertmanager
+from remediator.adapters.flink_rest import FlinkRest
+from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, KubeError, Resource
+from remediator.adapters.prometheus import Prometheus
+from remediator.adapters.target_leases import TargetLeases
+from remediator.api.alertmanager import Webhook
+from remediator.services.gather import Gatherer
+from remediator.services.incidents import Incidents
+from remediator.services.ingest import Ingest, Receipt
+from remediator.services.reconcile import Reconciler
+from remediator.services.recorder import Recorder
+from remediator.services.resync import Resync
+from remediator.services.sweep import Sweeper
+from worlds import NOW, flink_resource
+
+from services import outside
+from services.api_server import ApiServer
+
+NAMESPACE = "streaming"
+JOB = "ml-recommender"
+ENDED = ("Succeeded", "Ineffective", "Failed", "Refused", "Observed", "Cancelled", "Overridden")
+
+
+class World:
+    """An API server, what is around it, and a job ``ml-recommender`` with a policy that scales it by 2 up to 4."""
+
+    def __init__(self, alertmanagers: int = 1) -> None:
+        self.now = NOW
+        self.server = ApiServer(self.clock)
+        self.flink = outside.Flink(self.server, self.clock)
+        self.prometheus = outside.Prometheus()
+        self.alertmanagers = outside.Alertmanagers(self.clock, alertmanagers)
+        self.add_job(JOB)
+        self.add_policy(JOB)
+
+    def clock(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def add_job(self, name: str, **spec: Any) -> Resource:
+        """Make a healthy FlinkDeployment whose consumer group has its name."""
+        target = flink_resource(**spec)
+        target["metadata"]["name"] = name
+        target["metadata"]["annotations"] = {"streaming-monitoring.dev/consumer-groups": name}
+        del target["metadata"]["uid"]
+        return self.server.put(FLINK_DEPLOYMENTS, target)
+
+    def add_policy(self, name: str, **spec: Any) -> Resource:
+        """Make a policy that answers the alerts of a job of this name; ``spec`` changes fields of it."""
+        document = {
+            "match": [{"label": "alertname", "value": "HighKafkaLag"}, {"label": "consumergroup", "value": name}],
+            "target": {"consumerGroupLabel": "consumergroup"},
+            "actions": [{"type": "Scale", "scale": {"factor": 2, "max": 4}}],
+            "verify": {"query": 'lag{group="{{ labels.consumergroup }}"} < 1000', "for": "0s"},
+        }
+        body = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {**document, **spec}}
+        return self.server.put(POLICIES, body)
+
+    def ingest(self, receiver: str = "receiver-0") -> Ingest:
+        """Return what a receiver ingests with."""
+        return Ingest(self.server.client(receiver), NAMESPACE, [NAMESPACE])
+
+    def resync(self, receiver: str = "receiver-0", names: str = "") -> Resync:
+        """Return a receiver's comparison with all Alertmanagers; ``names`` is the pattern of our receivers."""
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self.alertmanagers.answer))
+        alertmanager = Alertmanager(http, self.alertmanagers.urls, names)
+        incidents = Incidents(self.server.client(receiver), NAMESPACE)
+        return Resync(alertmanager, self.ingest(receiver), incidents, self.clock)
+
+    def controller(self) -> "Controller":
+        """Return a controller that has just been started."""
+        return Controller(self)
+
+    def records(self) -> list[Resource]:
+        """Return the FlinkRemediations, the oldest first."""
+        return self.server.stored(REMEDIATIONS)
+
+    def record(self) -> Resource:
+        """Return the only FlinkRemediation."""
+        (only,) = self.records()
+        return only
+
+    def target(self, name: str = JOB) -> Resource:
+        """Return a FlinkDeployment."""
+        found = self.server.find(FLINK_DEPLOYMENTS, NAMESPACE, name)
+        assert found is not None
+        return found
+
+    def patches(self) -> list[Any]:
+        """Return the operations of all patches of FlinkDeployments that were tried."""
+        return [r.body for r in self.server.requests if r.kind == FLINK_DEPLOYMENTS and r.writes]
+
+
+class Controller:
+    """Steps every record when it is due, as the controller does; one that is thrown away has crashed."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        kube = world.server.client("streaming-monitoring-remediator")
+        http = httpx.AsyncClient(transport=httpx.MockTransport(world.flink.answer))
+        prometheus = Prometheus("http://prometheus")
+        # The longest prefix wins: what asks Prometheus meets the stand-in.
+        prometheus._connection._session.mount("http://prometheus/api/", world.prometheus)
+        gatherer = Gatherer(kube, FlinkRest(http, "http://flink/{namespace}/{name}"), prometheus, world.clock)
+        recorder = Recorder(kube, "controller-0")
+        self.reconciler = Reconciler(kube, gatherer, TargetLeases(kube, NAMESPACE), recorder, world.clock)
+        self.sweeper = Sweeper(kube, gatherer, recorder, NAMESPACE, world.clock)
+        self._due: dict[str, datetime] = {}
+
+    async def run(self, duration: timedelta) -> None:
+        """Let time pass, in steps of a second at most, and do what is due."""
+        end = self._world.now + duration
+        while True:
+            self._world.flink.reconcile()
+            await self.work()
+            if self._world.now >= end:
+                return
+            self._world.now = min(end, self._world.now + timedelta(seconds=1))
+
+    async def work(self) -> None:
+        """Do what is due now."""
+        for record in self._world.records():
+            name = record["metadata"]["name"]
+            while phase(record) not in ENDED and self._due.setdefault(name, self._world.now) <= self._world.now:
+                try:
+                    delay = await self.reconciler.step(NAMESPACE, name)
+                except Conflict:
+                    delay = timedelta(seconds=0.2)
+                except KubeError:
+                    delay = timedelta(seconds=5)
+                if delay is None:
+                    break
+                self._due[name] = self._world.now + delay
+
+
+def phase(record: Resource) -> str:
+    """Return the phase of a record."""
+    return str((record.get("status") or {}).get("phase", "Pending"))
+
+
+def reason(record: Resource) -> str:
+    """Return the reason that a record gives."""
+    return str((record.get("status") or {}).get("reason", ""))
+
+
+def alert(name: str = JOB, **changes: Any) -> Resource:
+    """Return a firing alert about a job, as a webhook brings it."""
+    labels = {"alertname": "HighKafkaLag", "namespace": NAMESPACE, "consumergroup": name, "severity": "critical"}
+    base = {"status": "firing", "labels": labels, "startsAt": at(-360), "fingerprint": f"f-{name}"}
+    return {**base, **changes}
+
+
+def resolved(name: str = JOB, ends: float = 0, **changes: Any) -> Resource:
+    """Return the same, ended ``ends`` seconds after the test's begin."""
+    return alert(name, status="resolved", endsAt=at(ends), **changes)
+
+
+def at(seconds: float) -> str:
+    """Return the moment so many seconds after the test's begin."""
+    return (NOW + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+
+async def notify(receiver: Ingest, *alerts: Resource) -> Receipt:
+    """Send a notification to a receiver."""
+    return await receiver.ingest(Webhook(version="4", group_key="{}", alerts=list(alerts)))
+
+
+async def at_the_same_time(*coroutines: Any) -> list[Any]:
+    """Run several requests side by side."""
+    return list(await asyncio.gather(*coroutines))
+
+
+def annotations(record: Resource) -> Iterable[str]:
+    """Return the names of a record's annotations, without their domain."""
+    return {name.partition("/")[2] for name in record["metadata"].get("annotations") or {}}
