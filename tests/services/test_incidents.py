@@ -10,6 +10,7 @@ from remediator.adapters.kube import REMEDIATIONS, AlreadyExists, Conflict, Unav
 from services.api_server import Request
 from services.world import (
     JOB,
+    NAMESPACE,
     World,
     alert,
     annotations,
