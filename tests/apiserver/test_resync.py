@@ -13,6 +13,7 @@ from ports import free_port
 from remediator.adapters.alertmanager import Alertmanager as Adapter
 from remediator.adapters.kube import connect
 from remediator.api.names import RESOLVED_ANNOTATION
+from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest
 from remediator.services.resync import SETTLED, Resync
 
@@ -140,8 +141,8 @@ async def test_a_restarted_alertmanager_knows_nothing_and_resolves_nothing(
         connect(installation.account("receiver").kubeconfig) as kube,
         httpx.AsyncClient() as http,
     ):
-        ingest = Ingest(kube, world.namespace, [world.namespace])
-        resync = Resync(Adapter(http, deaf.url), ingest, lambda: datetime.now(UTC) + later)
+        ingest, incidents = Ingest(kube, world.namespace, [world.namespace]), Incidents(kube, world.namespace)
+        resync = Resync(Adapter(http, [deaf.url]), ingest, incidents, lambda: datetime.now(UTC) + later)
         deaf.put(world.job.alert())
         await resync.run()
         assert not resolved(world.job)
@@ -151,5 +152,7 @@ async def test_a_restarted_alertmanager_knows_nothing_and_resolves_nothing(
         assert not resolved(world.job), "it has not heard of all alerts again"
         # Of this one it has not heard again though it had the time: it is over.
         later = SETTLED
+        await resync.run()
+        assert not resolved(world.job), "missing once"
         await resync.run()
         assert resolved(world.job)

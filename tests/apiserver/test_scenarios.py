@@ -185,7 +185,8 @@ def test_limits_hold_across_a_restart(install: Install) -> None:
     second.reached("Succeeded")
     assert house.controller.terminate() == 0
     third = house.incident("third", guards=budget)
-    again = first.alert(startsAt=datetime.now(UTC).isoformat(timespec="milliseconds"))
+    house.receiver.send(first.alert(status="resolved"))
+    again = first.alert(startsAt=(datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="milliseconds"))
     house.receiver.send(again)
     installation.controller()
     third.reached("Refused", "Storm")
@@ -206,7 +207,7 @@ def test_a_scale_that_helped_is_taken_back_after_a_quiet_time(house: House) -> N
 
 def test_old_records_go_but_not_the_newest_and_not_those_that_may_fire_again(house: House) -> None:
     moments = [datetime.now(UTC) - timedelta(minutes=minutes) for minutes in (9, 8, 7)]
-    alerts = [{"startsAt": moment.isoformat(timespec="milliseconds")} for moment in moments]
+    alerts = [{"startsAt": m.isoformat(timespec="milliseconds"), "fingerprint": str(m)} for m in moments]
     job = house.incident("history", alert=alerts[0], historyLimit=1, ttl="0s")
     job.reached("Succeeded")
     still_firing = job.remediation()["metadata"]["name"]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -285,6 +286,7 @@ class Client:
         return await self.server.carry_out(Request(verb, kind, name, deepcopy(body), self.manager), effect)
 
 
+@cache
 def _schemas() -> dict[Kind, Draft4Validator]:
     """The definitions' schemas; the old draft has exclusiveMinimum as structural schemas do. Rules in CEL are not
     evaluated."""
