@@ -40,8 +40,9 @@ on-cluster:
 	$(BIN)/pytest --durations=10 $(ON_CLUSTER)
 
 .PHONY: chaos
-chaos: .venv/.installed ## Kill the data monitor 100 times during a replay, and compare with an undisturbed run
+chaos: tools ## Kill at random: the data monitor 100 times during a replay; Alertmanagers and receivers during 1,000 incidents
 	KILLS=100 $(BIN)/pytest tests/chaos
+	INCIDENTS=1000 $(BIN)/pytest -s tests/apiserver/test_replicas.py
 
 .PHONY: bench
 bench: tools ## Measure, and write build/bench.json (BENCH=NAME for one of tests/bench)

@@ -72,8 +72,8 @@ class Receiver(Process):
     def __init__(self, log: Path, token_file: Path, **options: Any) -> None:
         token_file.write_text(TOKEN + "\n")
         self.token_file = token_file
-        self.port = free_port()
-        super().__init__("receiver", log, port=self.port, token_file=token_file, **options)
+        self.port = options.setdefault("port", free_port())
+        super().__init__("receiver", log, token_file=token_file, **options)
         headers = {"Authorization": f"Bearer {TOKEN}"}
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30)
 

@@ -1,15 +1,11 @@
 """The real receiver and a real Alertmanager: notifications, and what no notification brought."""
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
-import yaml
-from ports import free_port
 from remediator.adapters.alertmanager import Alertmanager as Adapter
 from remediator.adapters.kube import connect
 from remediator.api.names import RESOLVED_ANNOTATION
@@ -17,68 +13,9 @@ from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest
 from remediator.services.resync import SETTLED, Resync
 
-from apiserver.installation import TOKEN, Installation, Receiver
+from apiserver.alertmanager import Alertmanager, running
+from apiserver.installation import Installation, Receiver
 from apiserver.world import Job, Resource, World, eventually
-
-
-class Alertmanager:
-    """An Alertmanager that tells a receiver, or nobody. Alerts are put into it as Prometheus would."""
-
-    def __init__(self, binary: Path, folder: Path, receiver: Receiver | None = None) -> None:
-        self._binary, self._folder = binary, folder
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        webhook = {
-            "url": f"http://127.0.0.1:{receiver.port}/alerts" if receiver else "",
-            "http_config": {"authorization": {"type": "Bearer", "credentials": TOKEN}},
-        }
-        route = {"receiver": "remediator", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s"}
-        receivers = [{"name": "remediator", "webhook_configs": [webhook] if receiver else []}]
-        folder.mkdir(exist_ok=True)
-        (folder / "alertmanager.yml").write_text(yaml.safe_dump({"route": route, "receivers": receivers}))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, knowing nothing, and wait until it is ready."""
-        arguments = [
-            f"--config.file={self._folder / 'alertmanager.yml'}",
-            f"--storage.path={self._folder / str(datetime.now(UTC).timestamp())}",
-            f"--web.listen-address=127.0.0.1:{self._port}",
-            "--cluster.listen-address=",
-        ]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([str(self._binary), *arguments], stdout=log, stderr=log)
-        eventually(self._ready)
-
-    def stop(self) -> None:
-        """End it; what it knew is gone."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def put(self, *alerts: Resource) -> None:
-        """Send alerts, as Prometheus does every minute while they fire."""
-        until = (datetime.now(UTC) + timedelta(minutes=4)).isoformat()
-        body = [{k: a[k] for k in ("labels", "startsAt")} | {"endsAt": a.get("endsAt", until)} for a in alerts]
-        httpx.post(f"{self.url}/api/v2/alerts", json=body).raise_for_status()
-
-    def _ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/-/ready").is_success
-        except httpx.HTTPError:
-            return False
-
-
-@contextmanager
-def running(folder: Path, receiver: Receiver | None = None) -> Iterator[Alertmanager]:
-    from cluster import tools
-
-    alertmanager = Alertmanager(tools.ensure(["alertmanager"])["alertmanager"], folder, receiver)
-    alertmanager.start()
-    try:
-        yield alertmanager
-    finally:
-        alertmanager.stop()
 
 
 @pytest.fixture

@@ -31,7 +31,12 @@ def parser() -> argparse.ArgumentParser:
 
     common = argparse.ArgumentParser(add_help=False)
     _option(common, "namespace", help="namespace of the policies and FlinkRemediations", required=True)
-    _option(common, "target-namespace", help="namespace with FlinkDeployments; default: --namespace", many=True)
+    _option(
+        common,
+        "target-namespace",
+        help="namespaces with FlinkDeployments, separated by commas; default: --namespace",
+        many=True,
+    )
     _option(common, "metrics-port", help="port of /metrics", kind=int, default="8081")
     _option(common, "kubeconfig", help="file to connect by; default: the pod's service account", kind=Path)
     _option(common, "log-level", help="DEBUG, INFO, WARNING or ERROR", default="INFO")
@@ -223,12 +228,16 @@ def _option(
     value = os.environ.get(variable, default)
     parser.add_argument(
         f"--{name}",
-        type=kind,
-        default=value.split(",") if many and value else value,
+        type=_several if many else kind,
+        default=_several(value) if many and value else value,
         required=required and value is None,
-        action="append" if many else "store",
-        help=f"{help} (environment: {variable})",
+        action="extend" if many else "store",
+        help=f"{help}{'; several are separated by commas' if many else ''} (environment: {variable})",
     )
+
+
+def _several(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]
 
 
 if __name__ == "__main__":
