@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -10,6 +10,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     WithJsonSchema,
 )
@@ -100,3 +101,18 @@ class Model(BaseModel):
         extra="forbid",
         use_attribute_docstrings=True,
     )
+
+
+class Condition(Model):
+    """A condition as the Kubernetes API conventions define it."""
+
+    type: Annotated[str, Field(max_length=64)]
+    """What is said about the resource, such as Complete or Ready."""
+    status: Literal["True", "False", "Unknown"]
+    """Whether it holds."""
+    reason: Annotated[str, Field(max_length=64)]
+    """Reason constant."""
+    message: Annotated[str, Field(max_length=1024)] = ""
+    """For people."""
+    last_transition_time: Time
+    """When status changed."""

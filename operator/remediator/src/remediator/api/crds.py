@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from remediator.api.base import format_duration
 from remediator.api.names import GROUP, VERSION
-from remediator.api.policy import PolicySpec
+from remediator.api.policy import PolicySpec, PolicyStatus
 from remediator.api.remediation import RemediationSpec, RemediationStatus
 
 Schema = dict[str, Any]
@@ -68,9 +68,8 @@ def _convert(node: Schema, definitions: Schema) -> Schema:
     return result
 
 
-def _schema(spec: type[BaseModel], status: type[BaseModel] | None = None) -> Schema:
-    models = {"spec": spec} if status is None else {"spec": spec, "status": status}
-    properties = {name: structural(model) for name, model in models.items()}
+def _schema(spec: type[BaseModel], status: type[BaseModel]) -> Schema:
+    properties = {"spec": structural(spec), "status": structural(status)}
     return {"type": "object", "required": ["spec"], "properties": properties}
 
 
@@ -81,7 +80,7 @@ def _column(name: str, path: str, kind: str = "string", priority: int = 0) -> Sc
 _AGE = _column("Age", ".metadata.creationTimestamp", "date")
 
 
-def _definition(kind: str, short: str, description: str, schema: Schema, columns: list[Schema], status: bool) -> Schema:
+def _definition(kind: str, short: str, description: str, schema: Schema, columns: list[Schema]) -> Schema:
     plural = kind.lower()[:-1] + "ies" if kind.endswith("y") else kind.lower() + "s"
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -105,7 +104,7 @@ def _definition(kind: str, short: str, description: str, schema: Schema, columns
                     "storage": True,
                     "additionalPrinterColumns": columns,
                     "schema": {"openAPIV3Schema": {"description": description, **schema}},
-                    **({"subresources": {"status": {}}} if status else {}),
+                    "subresources": {"status": {}},
                 }
             ],
         },
@@ -119,15 +118,18 @@ def definitions() -> list[Schema]:
             "FlinkRemediationPolicy",
             "frp",
             "Which alerts lead to which actions on which FlinkDeployments.",
-            _schema(PolicySpec),
+            _schema(PolicySpec, PolicyStatus),
             [
                 _column("Mode", ".spec.mode"),
                 _column("Alert", '.spec.match[?(@.label=="alertname")].value'),
                 _column("Action", ".spec.actions[*].type"),
+                _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+                _column("Open", ".status.open", "integer"),
+                _column("Last triggered", ".status.lastTriggered", "date"),
                 _column("Paused", ".spec.guards.pauseRequests", priority=1),
+                _column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
                 _AGE,
             ],
-            status=False,
         ),
         _definition(
             "FlinkRemediation",
@@ -143,7 +145,6 @@ def definitions() -> list[Schema]:
                 _AGE,
                 _column("Message", ".status.message", priority=1),
             ],
-            status=True,
         ),
     ]
 

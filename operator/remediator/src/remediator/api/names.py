@@ -28,7 +28,7 @@ CANCEL_ANNOTATION: Final = f"{GROUP}/cancel"
 """Annotation of a FlinkRemediation that has not ended: stop, set by a person; the value is the reason."""
 
 APPROVAL_ANNOTATION: Final = f"{GROUP}/approval"
-"""Annotation of a FlinkRemediation: approved or denied, set by a person."""
+"""Annotation of a FlinkRemediation: approved:PLAN or denied, set by a person."""
 
 TARGET_LABEL: Final = f"{GROUP}/target"
 """Label of a FlinkRemediation: hash of its target, so that siblings are found by a selector."""

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 import re2
 from pydantic import ConfigDict, Field, model_validator
 
-from remediator.api.base import Duration, Model, PositiveDuration, cel
+from remediator.api.base import Condition, Duration, Model, PositiveDuration, Time, cel
 
 Label = Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 
@@ -206,20 +206,20 @@ class BudgetEntry(Model):
 
 
 class Storm(Model):
-    """Many targets at once are a problem of the platform: none is acted on."""
+    """Many targets at once are a problem of the platform: none is acted on while it lasts, without approval."""
 
     max_targets: Annotated[int, Field(ge=1, le=1000)]
-    """More distinct targets than this are a storm."""
+    """More distinct targets than this, whose alerts fire, are a storm."""
     per: PositiveDuration
-    """Length of the period."""
+    """Length of the period in which their alerts began."""
 
 
 class Approval(Model):
     """Whether a person has to agree before anything is done."""
 
     required: bool = False
-    """Wait for kubectl annotate flinkremediation NAME remediation.streaming-monitoring.dev/approval=approved (or
-    denied)."""
+    """Wait for kubectl annotate flinkremediation NAME remediation.streaming-monitoring.dev/approval=approved:PLAN (or
+    denied), where PLAN is status.proposal."""
     timeout: PositiveDuration = timedelta(minutes=15)
     """How long to wait; without an answer nothing is done."""
 
@@ -296,3 +296,18 @@ class PolicySpec(Model):
     """FlinkRemediations kept for each target, however old."""
     ttl: Duration = timedelta(days=7)
     """What is beyond the history limit is deleted so long after its end."""
+
+
+class PolicyStatus(Model):
+    """What the controller says about a policy."""
+
+    model_config = ConfigDict(title="FlinkRemediationPolicyStatus")
+
+    observed_generation: int = 0
+    """Generation of the policy that this is about."""
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=8)] = ()
+    """Ready: whether the policy can be read, and so answers alerts."""
+    last_triggered: Time | None = None
+    """When its latest FlinkRemediation was created."""
+    open: int = 0
+    """Its FlinkRemediations that have not ended."""

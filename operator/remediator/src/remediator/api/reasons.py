@@ -29,6 +29,9 @@ class Reason(StrEnum):
 
     # It is refused, or waits.
     PAUSED = "Paused"
+    ALERT_SILENCED = "AlertSilenced"
+    DUPLICATE = "Duplicate"
+    CANCEL_REQUESTED = "CancelRequested"
     POLICY_NOT_FOUND = "PolicyNotFound"
     POLICY_INVALID = "PolicyInvalid"
     ALERT_NOT_MATCHED = "AlertNotMatched"
@@ -56,11 +59,14 @@ class Reason(StrEnum):
     NO_RESTART_STRATEGY = "NoRestartStrategy"
     COOLDOWN = "Cooldown"
     BUDGET_EXHAUSTED = "BudgetExhausted"
+    SETTLING = "Settling"
     STORM = "Storm"
     APPROVAL_REQUIRED = "ApprovalRequired"
     APPROVAL_DENIED = "ApprovalDenied"
     APPROVAL_EXPIRED = "ApprovalExpired"
     # It goes on.
+    RETRY_REQUESTED = "RetryRequested"
+    API_UNAVAILABLE = "ApiUnavailable"
     PLANNED = "Planned"
     PATCHED = "Patched"
     WAITING_FOR_OPERATOR = "WaitingForOperator"

@@ -1,12 +1,13 @@
 """FlinkRemediation: one answer to one occurrence of one alert on one FlinkDeployment, and its record."""
 
+import math
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
-from remediator.api.base import Duration, JsonText, Model, PreciseTime, Time, cel
+from remediator.api.base import Condition, Duration, JsonText, Model, PreciseTime, cel
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase
 
@@ -14,6 +15,8 @@ Name = Annotated[str, Field(max_length=253)]
 LabelSet = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
 TIMELINE_LIMIT = 20
 ATTEMPTS_LIMIT = 16
+INTERVENTIONS_LIMIT = 16
+INTERVENTION_LENGTH = 256
 
 
 class PolicyReference(Model):
@@ -143,7 +146,13 @@ class Measurement(Model):
     checkpoint_path: Annotated[str, Field(max_length=2048)] = ""
     """Where it is stored; empty where JobManager REST names no place."""
     query_value: float | None = None
-    """Value of the first series that the policy's query returned."""
+    """Value of a series that the policy's query returned, where it is a finite number."""
+
+    @field_validator("query_value")
+    @classmethod
+    def _finite(cls, value: float | None) -> float | None:
+        # JSON has no words for the others.
+        return value if value is not None and math.isfinite(value) else None
 
 
 class TimelineEntry(Model):
@@ -159,21 +168,6 @@ class TimelineEntry(Model):
     """For people."""
 
 
-class Condition(Model):
-    """A condition as the Kubernetes API conventions define it."""
-
-    type: Annotated[str, Field(max_length=64)]
-    """Complete or Succeeded."""
-    status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
-    reason: Annotated[str, Field(max_length=64)]
-    """Reason constant."""
-    message: Annotated[str, Field(max_length=1024)] = ""
-    """For people."""
-    last_transition_time: Time
-    """When status changed."""
-
-
 class Times(Model):
     """When the steps happened; latencies are their differences."""
 
@@ -187,12 +181,35 @@ class Times(Model):
     """The policy's query has held since."""
     reverting: PreciseTime | None = None
     """It was decided to take the change back."""
+    reverted: PreciseTime | None = None
+    """The API server accepted the patch that takes the change back."""
     approval_requested: PreciseTime | None = None
     """A person was asked to agree."""
     finished: PreciseTime | None = None
     """The remediation ended."""
     scaled_back: PreciseTime | None = None
     """A scale that had helped was taken back after a quiet period."""
+
+
+class InterventionKind(StrEnum):
+    """What a person asks for, by an annotation."""
+
+    APPROVAL = "Approval"
+    RETRY = "Retry"
+    CANCEL = "Cancel"
+
+
+class Intervention(Model):
+    """What a person asked for and was heeded; the API server's audit log says which user it was."""
+
+    kind: InterventionKind
+    """Approval, Retry or Cancel."""
+    value: Annotated[str, Field(max_length=INTERVENTION_LENGTH)] = ""
+    """Value of the annotation: the answer, or the reason given."""
+    manager: Annotated[str, Field(max_length=128)] = ""
+    """Field manager that wrote the annotation, such as kubectl-annotate; empty where the API server does not tell."""
+    time: PreciseTime
+    """When it was heeded."""
 
 
 class RemediationStatus(Model):
@@ -212,6 +229,12 @@ class RemediationStatus(Model):
     """Rung of the policy's ladder, from 0."""
     plan: Plan | None = None
     """What is being done."""
+    proposal: Annotated[str, Field(max_length=64)] = ""
+    """Id of the plan that a person is asked to approve."""
+    policy: JsonText = ""
+    """What of the policy's spec it acts by, as JSON text: as it was when the first plan was written."""
+    interventions: Annotated[tuple[Intervention, ...], Field(max_length=INTERVENTIONS_LIMIT)] = ()
+    """What people asked for, the latest last."""
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS_LIMIT)] = ()
     """Actions begun, the latest last."""
     before: Measurement | None = None

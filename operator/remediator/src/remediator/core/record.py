@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any
 
+from remediator.api.base import Condition
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import (
     ATTEMPTS_LIMIT,
     TIMELINE_LIMIT,
     Attempt,
-    Condition,
     Plan,
     RemediationStatus,
     TimelineEntry,
