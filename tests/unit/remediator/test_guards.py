@@ -1,6 +1,7 @@
 """Each guard objects to what it is there for, with its reason; a healthy world passes."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from remediator.api.policy import Mode
 from remediator.api.reasons import Phase, Reason
-from remediator.api.remediation import Method, TargetReference
+from remediator.api.remediation import Method, Plan, TargetReference
 from remediator.core.decide import decide
 from remediator.core.decision import Act, Cancel, Refuse, Wait
 from remediator.core.flinkdeployment import parse
 from remediator.core.guards import CHAIN, SCALE_BACK_CHAIN
+from remediator.core.planner import make_plan
 from remediator.core.snapshot import Checkpoint, Progress, Vertex
 from worlds import ALERT, NOW, RESTORE, flink_resource, in_state, job, policy, sibling, snapshot, target
 
@@ -54,6 +56,7 @@ ONLY_IF_FAILED = ({"type": "Restore", "restore": {"onlyIfFailed": True}},)
 LAST_RESORT = ({"type": "Restore", "restore": {"allowSavepointRedeploy": True}},)
 IN_PLACE = policy(actions=[{"type": "Scale", "scale": {"max": 4, "strategy": "InPlace"}}])
 _APPROVAL = policy(guards={"approval": {"required": True, "timeout": "15m"}})
+_LONG_ASKED = {"approval_requested": NOW - timedelta(minutes=15)}
 
 
 def _elsewhere(number: int) -> TargetReference:
@@ -62,6 +65,18 @@ def _elsewhere(number: int) -> TargetReference:
 
 def _storm() -> tuple[Any, ...]:
     return tuple(sibling(f"s{n}", target=_elsewhere(n), created=NOW - timedelta(minutes=1)) for n in range(3))
+
+
+_INCIDENT: dict[str, Any] = {"incident": "i1", "created": NOW - timedelta(minutes=5)}
+
+
+def _same_incident(**changes: Any) -> Any:
+    ended = {"phase": Phase.REFUSED, "actions": (), "finished": None, "created": NOW - timedelta(minutes=6)}
+    return sibling("high-kafka-lag-0", **{**ended, "incident": "i1", **changes})
+
+
+def planned(**changes: Any) -> Plan:
+    return make_plan(snapshot(**changes))
 
 
 def _spent(count: int, ago: timedelta) -> tuple[Any, ...]:
@@ -87,7 +102,10 @@ CASES = [
     (Reason.COOLDOWN, Wait, {"siblings": _spent(1, timedelta(minutes=14))}),
     (Reason.BUDGET_EXHAUSTED, Refuse, {"siblings": _spent(3, timedelta(minutes=59))}),
     (Reason.BUDGET_EXHAUSTED, Refuse, {"siblings": _spent(7, timedelta(hours=23))}),
-    (Reason.STORM, Refuse, {"siblings": _storm()}),
+    (Reason.SETTLING, Wait, {"created": NOW - timedelta(seconds=2)}),
+    (Reason.STORM, Wait, {"siblings": _storm(), "namespace": "streaming"}),
+    (Reason.DUPLICATE, Cancel, {"siblings": (_same_incident(),), **_INCIDENT}),
+    (Reason.ALERT_SILENCED, Wait, {"silenced": "silence 8f1c by ada (planned rescale) until 04:00 UTC"}),
     (Reason.BUDGET_EXHAUSTED, Refuse, {"progress": Progress(actions=(NOW,) * 3)}),
     (Reason.ALERT_STALE, Refuse, {"alert": ALERT.model_copy(update={"starts_at": NOW - timedelta(hours=25)})}),
     (Reason.MANAGED_BY_GITOPS, Refuse, {"target": _marked(annotations={"argocd.argoproj.io/tracking-id": "x"})}),
@@ -125,7 +143,7 @@ CASES = [
     (
         Reason.APPROVAL_EXPIRED,
         Cancel,
-        {"policy": _APPROVAL, "progress": Progress(approval_requested=NOW - timedelta(minutes=15))},
+        {"policy": _APPROVAL, "progress": Progress(**_LONG_ASKED, proposal=planned(policy=_APPROVAL).id)},
     ),
     (Reason.POLICY_INVALID, Refuse, {"progress": Progress(step=1)}),
     (Reason.POLICY_INVALID, Refuse, {"policy": policy(verify={"query": "lag{a='{{ labels.absent }}'}"})}),
@@ -162,7 +180,10 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         {"target": target(taskManager={})},
         {"job": job(completed=None, restored=Checkpoint(3))},
         {"job": job(completed=None, checkpointing=False)},
-        {"policy": _APPROVAL, "progress": Progress(approval="approved")},
+        {"policy": _APPROVAL, "progress": Progress(approval=f"approved:{planned(policy=_APPROVAL).id}")},
+        {"created": NOW - timedelta(seconds=3)},
+        {"siblings": (_same_incident(resolved=True),), **_INCIDENT},
+        {"siblings": (_same_incident(created=NOW - timedelta(minutes=4)),), **_INCIDENT},
         {"policy": _APPROVAL.model_copy(update={"mode": Mode.OBSERVE})},
         {"alert": ALERT.model_copy(update={"starts_at": NOW - timedelta(hours=24)})},
         {
@@ -209,9 +230,83 @@ def test_who_is_asked_learns_what_follows_and_what_was_misspelt() -> None:
     )
     decision = decide(snapshot(policy=ladder, progress=Progress(approval="yes"), namespace="streaming"))
     assert isinstance(decision, Wait)
-    assert "Scale 2 to 4 (and, if that does not help, Restart) waits for approval" in decision.message
+    assert "Scale 2 to 4 (if that does not help, Restart will be asked about), plan " in decision.message
     assert "'yes' is neither" in decision.message
-    assert "kubectl -n streaming annotate frem high-kafka-lag-1 " in decision.message
+    assert "kubectl -n streaming annotate --overwrite frem high-kafka-lag-1 " in decision.message
+
+
+def test_an_approval_is_for_one_plan() -> None:
+    """Made again from the same world, the plan is the same; when the target has changed meanwhile it is another."""
+    asking = snapshot(policy=_APPROVAL)
+    decision = decide(asking)
+    assert isinstance(decision, Wait)
+    assert decision.proposal in decision.message
+    approved = replace(asking, progress=Progress(approval=f"approved:{decision.proposal}"))
+    later = replace(approved, now=NOW + timedelta(minutes=1), job=job(completed=Checkpoint(8, NOW, "file:/chk-8")))
+    assert isinstance(decide(later), Act)
+    seven = parse(flink_resource(job={"parallelism": 3, "upgradeMode": "last-state"}))
+    changed = replace(later, target=seven, job=job(3))
+    again = decide(changed)
+    assert isinstance(again, Wait)
+    assert again.proposal != decision.proposal
+    assert f"What was approved is plan {decision.proposal}" in again.message
+    assert isinstance(decide(replace(approved, uid="another record")), Wait)
+
+
+@pytest.mark.parametrize(
+    ("answer", "by", "told"),
+    [
+        ("approved", "kubectl-annotate", "'approved' alone names no plan: write approved:"),
+        ("approved:{plan}", "streaming-monitoring-remediator", "was written by streaming-monitoring-remediator"),
+        ("denied", "streaming-monitoring-remediator", "was written by streaming-monitoring-remediator"),
+    ],
+)
+def test_what_does_not_count_as_an_approval_is_told(answer: str, by: str, told: str) -> None:
+    given = answer.format(plan=planned(policy=_APPROVAL).id)
+    decision = decide(snapshot(policy=_APPROVAL, progress=Progress(approval=given, approved_by=by)))
+    assert isinstance(decision, Wait)
+    assert told in decision.message
+
+
+def test_another_plan_is_asked_about_for_as_long_as_the_first() -> None:
+    about_another = Progress(**_LONG_ASKED, proposal="another")
+    assert isinstance(decide(snapshot(policy=_APPROVAL, progress=about_another)), Wait)
+
+
+def _in_trouble(number: int, **changes: Any) -> Any:
+    fresh = {"created": NOW, "starts_at": NOW - timedelta(minutes=5), "actions": (), "finished": None}
+    return sibling(f"s{number}", **{**fresh, "target": _elsewhere(number), "phase": Phase.PENDING, **changes})
+
+
+@pytest.mark.parametrize(
+    ("others", "storm"),
+    [
+        ([{}, {}, {}], True),
+        ([{}, {}, {"resolved": True}], False),
+        # A resync after an outage creates all at once; their alerts began at different times.
+        ([{}, {}, {"starts_at": NOW - timedelta(minutes=30)}], False),
+        # It lasts as long as the alerts do, not as long as the period.
+        ([{"starts_at": NOW - timedelta(hours=2)}] * 4, True),
+        ([{"starts_at": NOW - timedelta(hours=25)}] * 4, False),
+        ([{}, {}, {"target": TargetReference(namespace="streaming", name="g")}], False),
+    ],
+)
+def test_a_storm_is_judged_by_the_alerts_that_fire(others: list[dict[str, Any]], storm: bool) -> None:
+    siblings = tuple(_in_trouble(number, **changes) for number, changes in enumerate(others))
+    decision = decide(snapshot(siblings=siblings))
+    assert isinstance(decision, Wait if storm else Act)
+
+
+def test_a_person_may_let_one_through_a_storm() -> None:
+    decision = decide(snapshot(siblings=_storm()))
+    assert isinstance(decision, Wait)
+    approved = Progress(approval=f"approved:{decision.proposal}")
+    assert isinstance(decide(snapshot(siblings=_storm(), progress=approved)), Act)
+
+
+def test_who_is_being_deleted_keeps_nobody_waiting() -> None:
+    held = sibling(phase=Phase.VERIFYING, actions=(NOW - timedelta(days=2),), finished=None, deleting=True)
+    assert isinstance(decide(snapshot(siblings=(held,))), Act)
 
 
 def test_a_policy_without_a_storm_gate_acts_in_a_storm() -> None:

@@ -41,7 +41,10 @@ def test_a_restore_restarts_from_the_last_state() -> None:
     assert patched["spec"]["restartNonce"] == 1
     assert patched["spec"]["job"]["upgradeMode"] == "last-state"
     assert patched["metadata"]["annotations"][PLAN_ANNOTATION] == made.id
-    assert made.inverse == ""
+    back = apply_json_patch(patched, made.inverse)
+    assert (back["spec"], back["metadata"]["generation"]) == (world["spec"], 5)
+    with pytest.raises(jsonpatch.JsonPatchException):
+        apply_json_patch(taken_up(patched), made.inverse)
 
 
 def test_the_nonce_is_counted_on() -> None:

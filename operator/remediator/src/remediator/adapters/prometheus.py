@@ -1,22 +1,28 @@
 """Queries Prometheus through prometheus-api-client, which is synchronous: it runs in a thread, with a time limit."""
 
 import asyncio
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
 
+_TOLD_LENGTH = 300
+
 
 @dataclass(frozen=True)
 class Answer:
     """What a query returned."""
 
-    holds: bool
-    """Whether there is at least one series: how PromQL's comparisons answer yes."""
-    value: float | None
-    """Value of the first series."""
+    holds: bool | None
+    """Whether there is at least one series with a number: how PromQL's comparisons answer yes. None: no answer."""
+    value: float | None = None
+    """Value of the first series that has a finite one."""
+    trouble: str = ""
+    """What was wrong with the answer, for people; empty where nothing was."""
 
 
 class Prometheus:
@@ -26,12 +32,27 @@ class Prometheus:
         self._connection = PrometheusConnect(url=url, timeout=timeout, retry=Retry(total=1))
         self._timeout = timeout
 
-    async def query(self, promql: str) -> Answer | None:
-        """Run an instant query; None when Prometheus does not answer it."""
+    async def query(self, promql: str) -> Answer:
+        """Run an instant query. Whatever goes wrong is in the answer."""
         try:
             async with asyncio.timeout(2 * self._timeout + 1):
-                series = await asyncio.to_thread(self._connection.custom_query, promql)
-        except (TimeoutError, requests.RequestException, PrometheusApiClientException):
-            return None
-        value = float(series[0]["value"][1]) if series else None
-        return Answer(holds=bool(series), value=value)
+                result = await asyncio.to_thread(self._connection.custom_query, promql)
+            return to_answer(result)
+        except TimeoutError:
+            return Answer(None, trouble="no answer in time")
+        except (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
+            return Answer(None, trouble=str(error)[:_TOLD_LENGTH])
+
+
+def to_answer(result: Any) -> Answer:
+    """Read ``data.result`` of an instant query. Raises LookupError, TypeError or ValueError for another form.
+
+    Source: Prometheus, "HTTP API", expression query result formats: a vector is a list of series with a value each, a
+    matrix one of series with values, a scalar and a string are a moment and a text. ``+Inf`` is a number: what a ratio
+    over nothing exceeds. ``NaN`` is none.
+    """
+    if any(not isinstance(series, dict) or "value" not in series for series in result):
+        return Answer(False, trouble="it returns no instant vector: compare a metric, such as lag < 1000")
+    values = [float(series["value"][1]) for series in result]
+    finite = (value for value in values if math.isfinite(value))
+    return Answer(any(not math.isnan(value) for value in values), next(finite, None))

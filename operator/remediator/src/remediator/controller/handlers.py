@@ -16,17 +16,19 @@ from remediator.adapters.kube import ApiServer, Conflict, KubeError
 from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.target_leases import TargetLeases
 from remediator.api.names import GROUP, VERSION
-from remediator.api.reasons import Phase
 from remediator.config import ControllerConfig
 from remediator.controller.housekeeping import Attendance, keep_house
+from remediator.services.act import Actor
 from remediator.services.gather import Gatherer
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
+from remediator.services.resources import needs_work
 from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
 
 log = logging.getLogger(__name__)
 
+AFTER_END = timedelta(seconds=5)
 AFTER_TROUBLE = timedelta(seconds=5)
 AFTER_BUG = timedelta(seconds=30)
 AFTER_CONFLICT = timedelta(seconds=0.2)
@@ -63,9 +65,11 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
 
     flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
     gatherer, recorder = Gatherer(kube, flink, prometheus, clock), Recorder(kube, socket.gethostname())
-    memo.reconciler = Reconciler(kube, gatherer, TargetLeases(kube, config.namespace), recorder, clock)
+    leases = TargetLeases(kube, config.namespace)
+    actor = Actor(kube, gatherer, leases, recorder, clock)
+    memo.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, clock)
     memo.attendance = Attendance(grace=config.sweep_period)
-    sweeper = Sweeper(kube, gatherer, recorder, config.namespace, clock)
+    sweeper = Sweeper(kube, gatherer, actor, recorder, config.namespace, clock)
     memo.housekeeping = asyncio.create_task(
         keep_house(sweeper, memo.attendance, memo.health, config.sweep_period, clock)
     )
@@ -79,14 +83,16 @@ async def cleanup(memo: kopf.Memo, **_: Any) -> None:
     await memo.resources.aclose()
 
 
-def in_flight(status: kopf.Status, **_: Any) -> bool:
-    """Tell whether a FlinkRemediation still needs somebody."""
-    return not Phase(status.get("phase", Phase.PENDING)).terminal
+def to_be_worked_on(meta: kopf.Meta, status: kopf.Status, **_: Any) -> bool:
+    """Tell whether a FlinkRemediation still needs somebody, or does again."""
+    return needs_work(meta, status)
 
 
 # kopf stops a daemon when its own last write makes it superfluous, and when the process ends: first it asks, so that
 # what follows from the write (Events, the target's Lease) is finished.
-@kopf.daemon(GROUP, VERSION, "flinkremediations", when=in_flight, cancellation_backoff=10, cancellation_timeout=10)
+@kopf.daemon(
+    GROUP, VERSION, "flinkremediations", when=to_be_worked_on, cancellation_backoff=10, cancellation_timeout=10
+)
 async def remediate(
     namespace: str | None, name: str | None, memo: kopf.Memo, stopped: kopf.DaemonStopped, **_: Any
 ) -> None:
@@ -109,6 +115,6 @@ async def remediate(
                 # for which the whole process is restarted.
                 log.exception("step failed", extra={"remediation": name})
                 delay = AFTER_BUG
-            if delay is None:
-                return
-            await stopped.wait(delay.total_seconds())
+            # kopf never starts a daemon again that ended by itself; its filter ends this one, and a person who wants
+            # the remediation tried again brings it back.
+            await stopped.wait((AFTER_END if delay is None else delay).total_seconds())

@@ -21,6 +21,8 @@ class Wait:
     reason: Reason
     message: str
     until: datetime
+    proposal: str = ""
+    """Id of the plan that a person may approve; empty if there is none."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """Who else writes to a FlinkDeployment: GitOps controllers that keep it as it is in Git, and people."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from remediator.api.names import FIELD_MANAGER
 from remediator.core.flinkdeployment import FlinkDeployment
@@ -42,3 +44,21 @@ def last_writer(target: FlinkDeployment, since: datetime) -> str:
     name = max(others, key=lambda m: m.time or moment).name
     tool = _GIT_OPS.get(name)
     return f"{tool} ({name})" if tool else name
+
+
+def is_ours(manager: str) -> bool:
+    """Tell whether a field manager is one of the remediator's own roles."""
+    return manager.startswith(FIELD_MANAGER)
+
+
+def annotation_manager(managed_fields: Iterable[Mapping[str, Any]], annotation: str) -> str:
+    """Return who last wrote an annotation, by a resource's ``metadata.managedFields``; empty if nobody shows.
+
+    Source: Kubernetes, "Server-Side Apply", field management (fieldsV1).
+    """
+    writers = [
+        (str(entry.get("time") or ""), str(entry.get("manager") or ""))
+        for entry in managed_fields
+        if f"f:{annotation}" in (((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {})
+    ]
+    return max(writers, default=("", ""))[1]

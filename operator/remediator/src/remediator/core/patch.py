@@ -52,13 +52,16 @@ def patch(changes: Sequence[Change], target: FlinkDeployment, plan_id: str) -> s
     return json.dumps(operations)
 
 
-def inverse(changes: Sequence[Change], plan_id: str) -> str:
-    """Return the patch that takes the changes back, as text; it applies only to what the plan has left behind."""
+def inverse(changes: Sequence[Change], plan_id: str, tests: Sequence[tuple[str, Any]] = ()) -> str:
+    """Return the patch that takes the changes back, as text; it applies only to what the plan has left behind, where
+    further values (``tests``: JSON pointers and values) are as they were."""
     operations: list[Operation] = [{"op": "test", "path": annotation_path(), "value": plan_id}]
+    operations += [{"op": "test", "path": path, "value": value} for path, value in tests]
     operations += [{"op": "test", "path": change.path, "value": change.new} for change in changes]
     for change in changes:
         value = change.old if change.undo is ABSENT else change.undo
-        operations.append({"op": "replace", "path": change.path, "value": value})
+        replaced: Operation = {"op": "replace", "path": change.path, "value": value}
+        operations.append({"op": "remove", "path": change.path} if value is ABSENT else replaced)
     operations.append({"op": "replace", "path": annotation_path(), "value": inverse_id(plan_id)})
     return json.dumps(operations)
 

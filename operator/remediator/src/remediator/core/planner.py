@@ -1,5 +1,7 @@
 """From a snapshot that the guards let pass to a plan."""
 
+import json
+
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan
@@ -10,10 +12,22 @@ from remediator.core.snapshot import Snapshot
 
 
 def make_plan(s: Snapshot) -> Plan:
-    """Plan the action whose turn it is. The same rung on the same generation of the target is the same plan."""
+    """Plan the action whose turn it is.
+
+    The plan's id is a digest of the remediation, the rung, how many actions there were before, and what is done to the
+    target's spec at which generation: made again from the same world it is the same plan, and an approval counts.
+    """
+    draft = _make_plan(s, "")
+    written = [operation for operation in json.loads(draft.patch) if operation["path"].startswith("/spec/")]
+    progress = (str(s.progress.step), str(len(s.progress.actions)))
+    numbers = (draft.parallelism_before, draft.parallelism_after, draft.observed_generation)
+    content = (str(draft.method), *map(str, numbers), json.dumps(written))
+    return _make_plan(s, digest(s.uid or s.name, *progress, *content))
+
+
+def _make_plan(s: Snapshot, plan_id: str) -> Plan:
     target, action = s.target, s.action
     assert target is not None  # the guards have found it
-    plan_id = digest(s.name, str(s.progress.step), str(target.generation))
     match action.type:
         case ActionType.SCALE:
             return _with_warnings(plan_scale(action, target, s.job, plan_id), s.partitions)

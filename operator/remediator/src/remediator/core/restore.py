@@ -4,10 +4,12 @@ Source: Flink Kubernetes Operator, "Job lifecycle management", and AbstractJobRe
 upgrade, upgradeMode itself is ignored by the comparison of specs and may be set in the same patch for free.
 """
 
+from typing import Any
+
 from remediator.api.policy import Action
 from remediator.api.remediation import Method, Plan
 from remediator.core.flinkdeployment import FlinkDeployment
-from remediator.core.patch import ABSENT, Change, patch, pointer
+from remediator.core.patch import ABSENT, Change, inverse, patch, pointer
 from remediator.core.scale import current_parallelism
 from remediator.core.snapshot import Checkpoint, Job
 
@@ -70,4 +72,15 @@ def _plan(
         nonce=nonce,
         observed_generation=target.generation,
         patch=patch(changes, target, plan_id),
+        inverse=inverse(changes, plan_id, _not_taken_up(target)),
     )
+
+
+def _not_taken_up(target: FlinkDeployment) -> list[tuple[str, Any]]:
+    """Return what holds as long as Flink's operator has not taken the plan up, where it writes such a thing.
+
+    A new start that has begun is not taken back: another change of its nonce would be another start.
+    """
+    if target.before_operator_1_8 or target.observed_generation is None:
+        return []
+    return [(pointer("status", "observedGeneration"), target.observed_generation)]

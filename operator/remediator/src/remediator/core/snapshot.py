@@ -71,6 +71,14 @@ class Sibling:
     actions: tuple[datetime, ...] = ()
     """When its actions were begun; empty if it never came to one."""
     finished: datetime | None = None
+    starts_at: datetime | None = None
+    """When its alert began; its creation stands for it where nobody says."""
+    resolved: bool = False
+    """Whether its alert is over."""
+    incident: str = ""
+    """Hash of policy, target and alert: records of one incident have the same."""
+    deleting: bool = False
+    """Whether it is being deleted, and so nobody works on it."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +92,13 @@ class Progress:
     checkpoint: Checkpoint | None = None
     """One with a path that JobManager REST confirmed before an earlier action; when it was completed is not kept."""
     approval: str = ""
-    """What a person wrote: approved, denied or nothing."""
+    """What a person wrote: approved:PLAN, denied or nothing."""
+    approved_by: str = ""
+    """Field manager that wrote it; empty where nobody says."""
+    proposal: str = ""
+    """Id of the plan that a person was asked to approve."""
     approval_requested: datetime | None = None
+    """When a person was asked about that plan."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +120,14 @@ class Snapshot:
     progress: Progress = Progress()
     namespace: str = ""
     """Namespace of the remediation that is decided on; empty where nobody says."""
+    uid: str = ""
+    """Uid of the remediation that is decided on; empty where nobody says."""
+    created: datetime | None = None
+    """When the remediation that is decided on was created; None where nobody says."""
+    incident: str = ""
+    """Hash of its policy, target and alert; empty where nobody says."""
+    silenced: str = ""
+    """What keeps its alert from being notified, such as a silence; empty if nothing does."""
     partitions: int | None = None
     """Most partitions of a topic that the job's consumer groups read; None where Prometheus does not know."""
 

@@ -1,11 +1,14 @@
-"""The two substitutions that a policy's query knows."""
+"""A policy's queries: the two substitutions that they know, and how one is asked over a period."""
 
 import re
 from collections.abc import Mapping
 
+from remediator.api.policy import RevertAfter
 from remediator.api.remediation import TargetReference
 
 _EXPRESSION = re.compile(r"\{\{\s*([a-z]+)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+_LONGEST_STEP = 15
 
 
 class TemplateError(ValueError):
@@ -32,3 +35,14 @@ def render(template: str, labels: Mapping[str, str], target: TargetReference) ->
     if "{{" in left_over or "}}" in left_over:
         raise TemplateError(f"not a known expression in {template!r}")
     return _EXPRESSION.sub(value, template)
+
+
+def quiet_query(after: RevertAfter) -> str:
+    """Return the query, still a template, that tells whether another has held all through its quiet period.
+
+    It is evaluated at steps that divide the period without a rest, none longer than a scrape's usual 15 s. Prometheus 3
+    evaluates it ``period / step`` times, 2.x once more where the period begins at a step.
+    """
+    seconds = max(1, int(after.quiet_for.total_seconds()))
+    step = next(step for step in range(min(_LONGEST_STEP, seconds), 0, -1) if seconds % step == 0)
+    return f"count_over_time(({after.query})[{seconds}s:{step}s]) >= {seconds // step}"

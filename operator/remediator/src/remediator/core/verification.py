@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.api.base import format_duration
+from remediator.api.names import PLAN_ANNOTATION
 from remediator.api.policy import ActionType, PolicySpec, Verify
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Measurement, Method, Plan, Times
 from remediator.core.flinkdeployment import FlinkDeployment
 from remediator.core.ownership import last_writer
+from remediator.core.patch import inverse_id
 from remediator.core.scale import current_parallelism
 from remediator.core.snapshot import Job
 
@@ -23,6 +25,8 @@ class Observation:
     query_holds: bool | None
     """None when Prometheus does not answer, or the policy has no query."""
     query_value: float | None = None
+    query_trouble: str = ""
+    """What was wrong with the answer; empty where nothing was."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,13 @@ class Overridden:
     times: Times
 
 
+@dataclass(frozen=True)
+class TakenBack:
+    """A change was taken back, and no more is to be waited for."""
+
+    message: str
+
+
 Verdict = NotYet | Verified | Ineffective | Broken | Overridden
 
 
@@ -100,6 +111,45 @@ def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Ve
             return Broken(*broken, times)
         times = times.model_copy(update={"running": seen.now})
     return _judge_query(policy, plan, times, seen, obstacle)
+
+
+def judge_revert(plan: Plan, reverted: datetime, seen: Observation) -> NotYet | TakenBack:
+    """Compare what is seen with what was before the plan; ``reverted`` is when the inverse patch was accepted."""
+    what = _taken_back(plan)
+    if seen.target is None:
+        return TakenBack(f"{what}; the FlinkDeployment was deleted meanwhile.")
+    if seen.target.annotations.get(PLAN_ANNOTATION) != inverse_id(plan.id):
+        who = last_writer(seen.target, reverted) or "Somebody"
+        return TakenBack(f"{what}; {who} has changed it since.")
+    observed, scale = seen.target.observed_generation, plan.action is ActionType.SCALE
+    if observed is not None and observed <= plan.observed_generation:
+        # The spec is again what Flink's operator has carried out, whether it is at work or down.
+        what = f"{what}, before Flink's operator took it up"
+        obstacle = _not_running_at(plan, plan.parallelism_before, seen.target, seen.job) if scale else None
+    else:
+        obstacle = _not_as_asked(plan, plan.parallelism_before, seen.target, seen.job)
+    if obstacle is None:
+        return TakenBack(f"{what}; the job runs so." if scale else f"{what}.")
+    reason, message = obstacle
+    if seen.now - reverted < plan.timeout:
+        return NotYet(reason, f"{what}. {message}", Times(reverted=reverted))
+    return TakenBack(f"{what}, which was not seen within {format_duration(plan.timeout)}: {message}")
+
+
+def _taken_back(plan: Plan) -> str:
+    if plan.action is ActionType.SCALE:
+        return f"Taken back to parallelism {plan.parallelism_before}"
+    return f"{plan.action} is not asked for any more"
+
+
+def to_be_taken_back(plan: Plan, verdict: Ineffective, target: FlinkDeployment | None) -> bool:
+    """Tell whether what did not help is to be taken back: a scale always, a new start only while it can be prevented.
+
+    What Flink's operator has not taken up it would carry out at some later time, when nobody expects it.
+    """
+    if not plan.inverse or target is None:
+        return False
+    return plan.action is ActionType.SCALE or (verdict.reason is Reason.VERIFICATION_TIMEOUT and not target.caught_up)
 
 
 def still_asked(plan: Plan, target: FlinkDeployment) -> bool:
@@ -165,7 +215,8 @@ def _judge_query(
     if seen.query_holds is False:
         times = times.model_copy(update={"holding_since": None})
     trouble = "Prometheus does not answer" if seen.query_holds is None else "the query does not hold"
-    return _within(verify, times, running, seen.now, Reason.WAITING_FOR_QUERY, f"{done}; {trouble}.")
+    told = f"{trouble} ({seen.query_trouble})" if seen.query_trouble else trouble
+    return _within(verify, times, running, seen.now, Reason.WAITING_FOR_QUERY, f"{done}; {told}.")
 
 
 def _within(
@@ -198,8 +249,18 @@ def _running_parallelism(plan: Plan, job: Job) -> int | None:
 
 
 def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason, str] | None:
-    target, job = seen.target, seen.job
-    assert target is not None
+    assert seen.target is not None
+    obstacle = _not_as_asked(plan, plan.parallelism_after, seen.target, seen.job)
+    if obstacle is not None or seen.job is None:
+        return obstacle
+    completed = seen.job.completed.at if seen.job.completed else None
+    if seen.job.checkpointing and (completed is None or completed <= patched):
+        return Reason.WAITING_FOR_CHECKPOINT, "No checkpoint has been completed since the patch."
+    return None
+
+
+def _not_as_asked(plan: Plan, wanted: int, target: FlinkDeployment, job: Job | None) -> tuple[Reason, str] | None:
+    """Say what is missing until the job runs as its spec asks; None if nothing is."""
     if not target.caught_up:
         return Reason.WAITING_FOR_OPERATOR, f"Flink's operator has not taken up the change. {target.told}".strip()
     if target.lifecycle_state != "STABLE":
@@ -207,17 +268,16 @@ def _obstacle(plan: Plan, patched: datetime, seen: Observation) -> tuple[Reason,
             Reason.WAITING_FOR_OPERATOR,
             f"Lifecycle state {target.lifecycle_state or 'unknown'}. {target.told}".strip(),
         )
+    return _not_running_at(plan, wanted, target, job)
+
+
+def _not_running_at(plan: Plan, wanted: int, target: FlinkDeployment, job: Job | None) -> tuple[Reason, str] | None:
     if job is None:
         return Reason.WAITING_FOR_JOB, "The JobManager does not answer."
     if not job.running:
         return Reason.WAITING_FOR_JOB, f"The job is {job.state}, not all of its vertices run."
     parallelism = _running_parallelism(plan, job)
-    if plan.action is ActionType.SCALE and parallelism != plan.parallelism_after:
-        return (
-            Reason.WAITING_FOR_PARALLELISM,
-            f"The job runs at {parallelism}, not yet at {plan.parallelism_after}. {target.told}".strip(),
-        )
-    completed = job.completed.at if job.completed else None
-    if job.checkpointing and (completed is None or completed <= patched):
-        return Reason.WAITING_FOR_CHECKPOINT, "No checkpoint has been completed since the patch."
+    if plan.action is ActionType.SCALE and parallelism != wanted:
+        told = f"The job runs at {parallelism}, not yet at {wanted}. {target.told}"
+        return Reason.WAITING_FOR_PARALLELISM, told.strip()
     return None

@@ -5,6 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from remediator.adapters.flink_rest import FlinkRest
@@ -15,13 +16,14 @@ from remediator.api.policy import ActionType, PolicySpec, RevertAfter
 from remediator.core.flinkdeployment import FlinkDeployment, parse
 from remediator.core.naming import target_hash
 from remediator.core.snapshot import Job, Sibling, Snapshot
-from remediator.core.template import render
+from remediator.core.template import TemplateError, quiet_query, render
 from remediator.core.verification import Observation
 from remediator.services.resources import Remediation, read_policy, read_sibling
 
 Clock = Callable[[], datetime]
 
-_LIST_SECONDS = 10.0
+# Shorter than the time for which the first of a storm waits for the others.
+_LIST_SECONDS = 1.0
 
 
 class Gatherer:
@@ -57,22 +59,46 @@ class Gatherer:
             job=await self._job(target),
             siblings=await self._siblings(remediation),
             progress=remediation.progress,
+            uid=remediation.uid,
+            created=remediation.created,
+            incident=remediation.incident,
+            silenced=remediation.silenced,
             partitions=await self._partitions(target) if target and scales else None,
         )
 
     async def observation(self, remediation: Remediation, policy: PolicySpec) -> Observation:
-        """Return what is to be seen of a target that was patched."""
-        target = await self.target(remediation)
-        job = await self._job(target)
-        answer = None
-        if policy.verify.query is not None:
-            answer = await self._query(remediation, policy.verify.query)
-        return Observation(
+        """Return what is to be seen of a target that was patched, and of the policy's query."""
+        seen = await self.seen(remediation)
+        if policy.verify.query is None:
+            return seen
+        answer = await self._query(remediation, policy.verify.query)
+        return replace(
+            seen,
             now=self._clock(),
+            query_holds=answer.holds,
+            query_value=answer.value,
+            query_trouble=answer.trouble,
+        )
+
+    async def seen(self, remediation: Remediation) -> Observation:
+        """Return what is to be seen of a target itself."""
+        target = await self.target(remediation)
+        return Observation(now=self._clock(), target=target, job=await self._job(target), query_holds=None)
+
+    def at_hand(self, remediation: Remediation, policy: PolicySpec, target: FlinkDeployment) -> Snapshot:
+        """Return a snapshot of what was just read, without asking any other system."""
+        return Snapshot(
+            now=self._clock(),
+            name=remediation.name,
+            namespace=remediation.namespace,
+            alert=remediation.spec.alert,
+            resolved=remediation.resolved,
+            silenced=remediation.silenced,
+            target_ref=remediation.spec.target,
+            policy=policy,
             target=target,
-            job=job,
-            query_holds=None if answer is None else answer.holds,
-            query_value=None if answer is None else answer.value,
+            job=None,
+            progress=remediation.progress,
         )
 
     async def target(self, remediation: Remediation) -> FlinkDeployment | None:
@@ -85,10 +111,7 @@ class Gatherer:
 
     async def been_quiet(self, remediation: Remediation, after: RevertAfter) -> bool:
         """Tell whether the query of a scale-back has held all through its quiet period."""
-        minutes = max(1, int(after.quiet_for.total_seconds() // 60))
-        query = f"count_over_time(({after.query})[{minutes}m:1m]) >= {minutes}"
-        answer = await self._query(remediation, query)
-        return answer is not None and answer.holds
+        return bool((await self._query(remediation, quiet_query(after))).holds)
 
     async def _siblings(self, remediation: Remediation) -> tuple[Sibling, ...]:
         """Return the other remediations. Those of the same target are read anew, for cooldown and budget rest on them;
@@ -105,9 +128,13 @@ class Gatherer:
         known = [s for s in map(read_sibling, mine) if s is not None]
         return tuple(s for s in [*known, *others] if s.name != remediation.name)
 
-    async def _query(self, remediation: Remediation, template: str) -> Answer | None:
+    async def _query(self, remediation: Remediation, template: str) -> Answer:
         spec = remediation.spec
-        return await self._prometheus.query(render(template, spec.alert.labels, spec.target))
+        try:
+            query = render(template, spec.alert.labels, spec.target)
+        except TemplateError as error:
+            return Answer(None, trouble=str(error))
+        return await self._prometheus.query(query)
 
     async def _partitions(self, target: FlinkDeployment) -> int | None:
         if not target.consumer_groups:
@@ -118,7 +145,7 @@ class Gatherer:
         # Grouped first: two replicas of the exporter say the same of each partition.
         partitions = f"group by (namespace, consumergroup, topic, partition) ({lag})"
         answer = await self._prometheus.query(f"max(count by (namespace, consumergroup, topic) ({partitions}))")
-        return int(answer.value) if answer is not None and answer.value is not None else None
+        return int(answer.value) if answer.value is not None else None
 
     async def _job(self, target: FlinkDeployment | None) -> Job | None:
         if target is None or not target.job_id:

@@ -14,7 +14,7 @@ from remediator.core.flinkdeployment import consumer_groups
 from remediator.core.incident import Answer
 from remediator.core.matching import ByName, first_mismatch, target_query
 from remediator.services.incidents import Incidents
-from remediator.services.resources import alert_reference, missing_target, read_policy
+from remediator.services.resources import alert_reference, first_error, missing_target, read_policy
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Ingest:
             try:
                 alert = Alert.model_validate(raw)
             except ValidationError as error:
-                receipt.invalid.append(f"alerts[{position}]: {_first_error(error)}")
+                receipt.invalid.append(f"alerts[{position}]: {first_error(error)}")
                 continue
             # The other alerts of the group get their chance now; all of them get another by the retry.
             try:
@@ -109,7 +109,7 @@ class Ingest:
                 ref = PolicyReference(name=metadata["name"], uid=metadata["uid"])
                 policies.append(_Policy(ref, read_policy(resource)))
             except ValidationError as error:
-                log.error("policy cannot be read", extra={"policy": metadata["name"], "error": _first_error(error)})
+                log.error("policy cannot be read", extra={"policy": metadata["name"], "error": first_error(error)})
         return policies
 
     async def _targets(self, policy: PolicySpec, alert: Alert) -> list[TargetReference]:
@@ -131,9 +131,3 @@ class Ingest:
             TargetReference(namespace=r["metadata"]["namespace"], name=r["metadata"]["name"], uid=r["metadata"]["uid"])
             for r in found
         ] or [missing_target(query)]
-
-
-def _first_error(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else first["msg"]

@@ -33,7 +33,7 @@ class Recorder:
         resource = await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
         written = replace(remediation, resource=resource, status=status)
         before = remediation.status
-        if (status.phase, status.reason, status.step) == (before.phase, before.reason, before.step):
+        if _shown(status) == _shown(before):
             return written
         metrics.TRANSITIONS.labels(status.phase, status.reason).inc()
         metrics.RECORDS.put(*_record(written))
@@ -102,6 +102,11 @@ class Recorder:
             "reportingController": FIELD_MANAGER,
             "reportingInstance": self._instance,
         }
+
+
+def _shown(status: RemediationStatus) -> tuple[object, ...]:
+    """What makes a transition when it changes; who is asked about another plan shall hear of it."""
+    return status.phase, status.reason, status.step, status.proposal
 
 
 def _record(remediation: Remediation) -> tuple[str, dict[str, str], float]:

@@ -1,5 +1,6 @@
 """Between resources as the API server returns them and the models."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,11 +9,27 @@ from pydantic import ValidationError
 
 from remediator.adapters.kube import Resource
 from remediator.api.alertmanager import Alert
-from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION
+from remediator.api.base import Model
+from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION, SILENCED_ANNOTATION
 from remediator.api.policy import PolicySpec
-from remediator.api.remediation import AlertReference, Measurement, RemediationSpec, RemediationStatus, TargetReference
+from remediator.api.reasons import Phase
+from remediator.api.remediation import (
+    AlertReference,
+    Intervention,
+    InterventionKind,
+    Measurement,
+    RemediationSpec,
+    RemediationStatus,
+    TargetReference,
+)
+from remediator.core.guards.approval import DENIED
+from remediator.core.incident import incident_hash
+from remediator.core.interventions import asked, is_new
 from remediator.core.matching import ByConsumerGroup, ByName
+from remediator.core.ownership import annotation_manager
 from remediator.core.snapshot import Checkpoint, Progress, Sibling
+
+_ENDED = frozenset(phase for phase in Phase if phase.terminal)
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,38 @@ class Remediation:
         return datetime.fromisoformat(self.resource["metadata"]["creationTimestamp"])
 
     @property
+    def uid(self) -> str:
+        """Uid of the FlinkRemediation."""
+        return str(self.resource["metadata"].get("uid") or "")
+
+    @property
+    def deleting(self) -> bool:
+        """Whether it is being deleted, and only a finalizer still holds it."""
+        return bool(self.resource["metadata"].get("deletionTimestamp"))
+
+    @property
+    def silenced(self) -> str:
+        """What keeps its alert from being notified; empty if nothing does."""
+        return self.annotations.get(SILENCED_ANNOTATION, "")
+
+    @property
+    def incident(self) -> str:
+        """Hash of policy, target and alert: records that answer the same incident have the same."""
+        spec = self.spec
+        return incident_hash(spec.policy_ref.uid, spec.target, spec.alert.fingerprint)
+
+    def asked(self, kind: InterventionKind, now: datetime) -> Intervention | None:
+        """Return what a person asks for by an annotation and was not heeded yet."""
+        return asked(kind, self.resource["metadata"], self.status, now)
+
+    @property
+    def _approval(self) -> str:
+        answer = self.annotations.get(APPROVAL_ANNOTATION, "")
+        heeded = any(i.kind is InterventionKind.APPROVAL and i.value == answer for i in self.status.interventions)
+        # A denial has ended it once: who tries again is not stopped by the old one.
+        return "" if answer == DENIED and heeded else answer
+
+    @property
     def progress(self) -> Progress:
         """How far it has come, as the core sees it."""
         status = self.status
@@ -58,7 +107,9 @@ class Remediation:
             # A record that somebody wrote by hand, for explain, may know of its times alone.
             actions=tuple(attempt.planned for attempt in status.attempts) or ((begun,) if begun else ()),
             checkpoint=_confirmed(status.before),
-            approval=self.annotations.get(APPROVAL_ANNOTATION, ""),
+            approval=self._approval,
+            approved_by=annotation_manager(self.resource["metadata"].get("managedFields") or (), APPROVAL_ANNOTATION),
+            proposal=status.proposal,
             approval_requested=status.times.approval_requested,
         )
 
@@ -76,6 +127,21 @@ def read_remediation(resource: Resource) -> Remediation:
         RemediationSpec.model_validate(resource["spec"]),
         RemediationStatus.model_validate(resource.get("status") or {}),
     )
+
+
+def has_ended(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Tell whether nothing more happens to a FlinkRemediation by itself; one with an unknown phase has not ended."""
+    return bool(metadata.get("deletionTimestamp")) or status.get("phase") in _ENDED
+
+
+def needs_work(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Tell whether somebody has to work on a FlinkRemediation: it has not ended, or a person wants it tried again."""
+    if not has_ended(metadata, status):
+        return (status.get("phase") or Phase.PENDING) in set(Phase)
+    if metadata.get("deletionTimestamp"):
+        return False
+    heeded = [(str(i.get("kind")), str(i.get("value"))) for i in status.get("interventions") or ()]
+    return is_new(InterventionKind.RETRY, metadata.get("annotations") or {}, heeded)
 
 
 def read_sibling(resource: Resource) -> Sibling | None:
@@ -96,6 +162,10 @@ def as_sibling(remediation: Remediation) -> Sibling:
         created=remediation.created,
         actions=remediation.progress.actions,
         finished=remediation.status.times.scaled_back or remediation.status.times.finished,
+        starts_at=remediation.spec.alert.starts_at,
+        resolved=remediation.resolved,
+        incident=remediation.incident,
+        deleting=remediation.deleting,
     )
 
 
@@ -127,6 +197,13 @@ def missing_target(query: ByName | ByConsumerGroup) -> TargetReference:
     return TargetReference(namespace=query.namespace[:253], name=named[:253])
 
 
-def dump(model: RemediationSpec | RemediationStatus) -> dict[str, Any]:
+def dump(model: Model) -> dict[str, Any]:
     """Write a model the way the custom resource holds it; what is not set is left out."""
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def first_error(error: ValidationError) -> str:
+    """Say where the first error is, and what it is."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]

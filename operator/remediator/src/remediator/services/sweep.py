@@ -1,7 +1,6 @@
 """What is done about remediations that have ended: old records go, and a scale that helped is taken back when it is
 no longer needed."""
 
-import json
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -9,18 +8,18 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, Kube, KubeError
-from remediator.api.names import PLAN_ANNOTATION
-from remediator.api.policy import Matcher, Mode, PolicySpec, TargetSelector
+from remediator.adapters.kube import POLICIES, REMEDIATIONS, Kube, KubeError, Resource
+from remediator.api.policy import Matcher, Mode, PolicySpec, PolicyStatus, TargetSelector
 from remediator.api.reasons import Phase, Reason
+from remediator.api.remediation import Plan
 from remediator.core.guards import SCALE_BACK_CHAIN, first_objection
 from remediator.core.history import Record, expendable, remembered
-from remediator.core.patch import inverse_id
-from remediator.core.record import advance
+from remediator.core.policy_status import policy_status
 from remediator.core.verification import still_asked
+from remediator.services.act import Actor
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
-from remediator.services.resources import Remediation, read_policy, read_remediation
+from remediator.services.resources import Remediation, dump, first_error, needs_work, read_policy, read_remediation
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +42,12 @@ class Swept:
 class Sweeper:
     """Sweeps one namespace."""
 
-    def __init__(self, kube: Kube, gatherer: Gatherer, recorder: Recorder, namespace: str, clock: Clock) -> None:
+    def __init__(
+        self, kube: Kube, gatherer: Gatherer, actor: Actor, recorder: Recorder, namespace: str, clock: Clock
+    ) -> None:
         self._kube = kube
         self._gatherer = gatherer
+        self._actor = actor
         self._recorder = recorder
         self._namespace = namespace
         self._clock = clock
@@ -55,14 +57,14 @@ class Sweeper:
         swept = Swept()
         remediations = await self._remediations()
         self._recorder.show(remediations)
-        policies = await self._policies()
+        policies = await self._policies(remediations)
         for remediation in remediations:
-            if not remediation.status.phase.terminal:
+            if needs_work(remediation.resource["metadata"], remediation.resource.get("status") or {}):
                 swept.in_flight[remediation.name] = remediation.created
         for remediation in remediations:
             policy = policies.get(remediation.spec.policy_ref.name)
             try:
-                if policy is not None and await self._scale_back(remediation, policy):
+                if await self._scale_back(remediation, policy):
                     swept.scaled_back.append(remediation.name)
             except KubeError as error:
                 log.warning("not scaled back", extra={"remediation": remediation.name, "error": str(error)})
@@ -82,14 +84,33 @@ class Sweeper:
                 log.error("remediation cannot be read", extra={"error": str(error), **resource["metadata"]})
         return found
 
-    async def _policies(self) -> dict[str, PolicySpec]:
+    async def _policies(self, remediations: list[Remediation]) -> dict[str, PolicySpec]:
+        """Return the policies that can be read, and write into each what is known of it."""
         found = {}
         for resource in await self._kube.list_all(POLICIES, self._namespace):
+            name, problem = resource["metadata"]["name"], ""
             try:
-                found[resource["metadata"]["name"]] = read_policy(resource)
-            except ValidationError:
-                continue  # the receiver says so
+                found[name] = read_policy(resource)
+            except ValidationError as error:
+                problem = first_error(error)
+                log.error("policy cannot be read", extra={"policy": name, "error": problem})
+            records = [(r.created, r.status.phase.terminal) for r in remediations if r.spec.policy_ref.name == name]
+            try:
+                await self._tell(resource, problem, records)
+            except KubeError as error:
+                log.warning("status of a policy not written", extra={"policy": name, "error": str(error)})
         return found
+
+    async def _tell(self, resource: Resource, problem: str, records: list[tuple[datetime, bool]]) -> None:
+        metadata = resource["metadata"]
+        try:
+            before = PolicyStatus.model_validate(resource.get("status") or {})
+        except ValidationError:
+            before = PolicyStatus()  # of a newer version; it is written anew
+        after = policy_status(before, metadata.get("generation") or 0, problem, records, self._clock())
+        if dump(after) != resource.get("status"):
+            body = {**resource, "status": dump(after)}
+            await self._kube.replace_status(POLICIES, self._namespace, metadata["name"], body)
 
     def _expendable(self, remediations: list[Remediation], policies: dict[str, PolicySpec]) -> list[str]:
         groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
@@ -106,57 +127,30 @@ class Sweeper:
             names += expendable(records, self._clock(), policy.history_limit, ttl, policy.guards.max_alert_age)
         return names
 
-    async def _scale_back(self, remediation: Remediation, policy: PolicySpec) -> bool:
-        plan, times, after = remediation.status.plan, remediation.status.times, policy.revert.after
-        if after is None or remediation.status.phase is not Phase.SUCCEEDED or plan is None or not plan.inverse:
+    async def _scale_back(self, remediation: Remediation, policy: PolicySpec | None) -> bool:
+        """Begin to take a scale that helped back, or go on with it; returns whether it is done."""
+        status = remediation.status
+        plan, times = status.plan, status.times
+        if status.phase is not Phase.SUCCEEDED or plan is None or not plan.inverse or times.scaled_back is not None:
             return False
-        if times.scaled_back is not None or times.finished is None:
+        if status.reason in (Reason.CHANGED_BY_OTHERS, Reason.PATCH_REJECTED) or times.finished is None:
             return False
-        target = await self._gatherer.target(remediation)
-        if target is None:
+        after = policy.revert.after if policy else None
+        due = after is not None and self._clock() - times.finished >= after.quiet_for
+        if times.reverting is None and not due:
             return False
-        left_behind = target.annotations.get(PLAN_ANNOTATION)
-        if times.reverting is not None and left_behind == inverse_id(plan.id):
-            return await self._scaled_back(remediation)  # a crash came between patch and record
-        now = self._clock()
-        if (
-            policy.mode is not Mode.ACT
-            or now - times.finished < after.quiet_for
-            or left_behind != plan.id
-            or not still_asked(plan, target)
-            or not await self._free_to_scale_back(remediation, policy)
-            or not await self._gatherer.been_quiet(remediation, after)
-        ):
-            return False
-        message = f"Quiet enough for parallelism {plan.parallelism_before}."
-        status = advance(
-            remediation.status,
-            now,
-            Phase.SUCCEEDED,
-            Reason.SCALING_BACK,
-            message,
-            times=times.model_copy(update={"reverting": now}),
-        )
-        remediation = await self._recorder.record(remediation, status)
-        ref = remediation.spec.target
-        try:
-            await self._kube.json_patch(FLINK_DEPLOYMENTS, ref.namespace, ref.name, json.loads(plan.inverse))
-        except Conflict:
-            return False  # somebody was quicker; the next sweep looks again
-        return await self._scaled_back(remediation)
+        wanted = due and policy is not None and await self._wanted_back(remediation, policy, plan)
+        return await self._actor.scale_back(remediation, wanted)
 
-    async def _free_to_scale_back(self, remediation: Remediation, policy: PolicySpec) -> bool:
+    async def _wanted_back(self, remediation: Remediation, policy: PolicySpec, plan: Plan) -> bool:
+        after = policy.revert.after
+        if after is None or policy.mode is not Mode.ACT:
+            return False
         snapshot = await self._gatherer.snapshot(remediation, policy)
-        if any(not sibling.phase.terminal for sibling in snapshot.target_siblings):
+        if snapshot.target is None or not still_asked(plan, snapshot.target):
+            return False
+        if any(not sibling.phase.terminal and not sibling.deleting for sibling in snapshot.target_siblings):
             return False  # another alert is about to need what would be taken away
-        return first_objection(snapshot, SCALE_BACK_CHAIN) is None
-
-    async def _scaled_back(self, remediation: Remediation) -> bool:
-        now, status, plan = self._clock(), remediation.status, remediation.status.plan
-        assert plan is not None
-        times = status.times.model_copy(update={"scaled_back": now})
-        message = f"Helped, and was taken back to parallelism {plan.parallelism_before} after a quiet period."
-        await self._recorder.record(
-            remediation, advance(status, now, Phase.SUCCEEDED, Reason.SCALED_BACK, message, times=times)
-        )
-        return True
+        if first_objection(snapshot, SCALE_BACK_CHAIN) is not None:
+            return False
+        return await self._gatherer.been_quiet(remediation, after)

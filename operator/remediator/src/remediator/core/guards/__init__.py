@@ -12,8 +12,16 @@ from remediator.core.guards.action import (
     room_to_scale,
     some_vertex_follows,
 )
-from remediator.core.guards.alert import alert_firing, alert_fresh, alert_matched, not_paused, policy_sound
-from remediator.core.guards.approval import approved
+from remediator.core.guards.alert import (
+    alert_firing,
+    alert_fresh,
+    alert_matched,
+    not_paused,
+    not_silenced,
+    only_answer,
+    policy_sound,
+)
+from remediator.core.guards.approval import approved, not_denied
 from remediator.core.guards.base import LOOK_AGAIN, Guard, Objection
 from remediator.core.guards.limits import cooled_down, no_storm, not_busy, within_budget
 from remediator.core.guards.target import (
@@ -29,13 +37,15 @@ from remediator.core.guards.target import (
 )
 from remediator.core.snapshot import Snapshot
 
-__all__ = ["CHAIN", "LOOK_AGAIN", "SCALE_BACK_CHAIN", "Guard", "Objection", "first_objection"]
+__all__ = ["BEFORE_PATCH_CHAIN", "CHAIN", "LOOK_AGAIN", "SCALE_BACK_CHAIN", "Guard", "Objection", "first_objection"]
 
 CHAIN: tuple[Guard, ...] = (
     alert_firing,
+    only_answer,
     alert_matched,
     policy_sound,
     not_paused,
+    not_silenced,
     alert_fresh,
     target_found,
     opted_in,
@@ -57,10 +67,14 @@ CHAIN: tuple[Guard, ...] = (
     outlives_its_shutdown,
     cooled_down,
     within_budget,
+    not_denied,
     no_storm,
     approved,
 )
 """Everything before an action. A person is asked last, when there is a plan to agree to."""
+
+BEFORE_PATCH_CHAIN: tuple[Guard, ...] = (alert_firing, not_paused, not_silenced, target_found, opted_in)
+"""Asked once more right before a patch: what a person says to stop it."""
 
 SCALE_BACK_CHAIN: tuple[Guard, ...] = (
     policy_sound,

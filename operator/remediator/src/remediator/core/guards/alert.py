@@ -20,6 +20,27 @@ def alert_firing(s: Snapshot) -> Objection | None:
     return Cancel(Reason.ALERT_RESOLVED, "The alert was resolved before anything was done.")
 
 
+@guard(Reason.DUPLICATE)
+def only_answer(s: Snapshot) -> Objection | None:
+    """No older remediation answers the same incident, whose alert is not resolved yet.
+
+    The receiver creates no second one; this is for what an older version or another hand has left.
+    """
+    older = [
+        x
+        for x in s.target_siblings
+        if s.incident
+        and x.incident == s.incident
+        and not x.resolved
+        and s.created is not None
+        and (x.created, x.name) < (s.created, s.name)
+    ]
+    if older:
+        first = min(older, key=lambda x: (x.created, x.name))
+        return Cancel(Reason.DUPLICATE, f"{first.name} answers the same alert about the same FlinkDeployment.")
+    return None
+
+
 @guard(Reason.POLICY_INVALID)
 def policy_sound(s: Snapshot) -> Objection | None:
     """The policy has this rung, and its queries can be asked: nothing is done that could not be verified."""
@@ -61,6 +82,14 @@ def not_paused(s: Snapshot) -> Objection | None:
         return wait(
             s, Reason.PAUSED, f"The policy is paused: {names}. Remove the entry from guards.pauseRequests to go on."
         )
+    return None
+
+
+@guard(Reason.ALERT_SILENCED)
+def not_silenced(s: Snapshot) -> Objection | None:
+    """Alertmanager would tell nobody of the alert: somebody has said that it needs no answer now."""
+    if s.silenced:
+        return wait(s, Reason.ALERT_SILENCED, f"Alertmanager holds the alert back: {s.silenced}.")
     return None
 
 

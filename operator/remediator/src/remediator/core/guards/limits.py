@@ -1,16 +1,27 @@
 """Guards that limit how often and how widely is acted."""
 
+from collections import Counter, deque
+from datetime import datetime, timedelta
+from typing import Final
+
 from remediator.api.base import format_duration
 from remediator.api.reasons import Reason
 from remediator.core.decision import Refuse, Wait
-from remediator.core.guards.base import Objection, guard, wait
+from remediator.core.guards.approval import answer, how_to_answer
+from remediator.core.guards.base import LOOK_AGAIN, Objection, guard, wait
+from remediator.core.planner import make_plan
+from remediator.core.record import describe
 from remediator.core.snapshot import Snapshot
+
+SETTLE: Final = timedelta(seconds=3)
+"""What one cause sets off arrives within seconds: alerts of one rule begin together, and Alertmanager sends their
+groups side by side. So long the first waits for the others; longer would only delay the remedy of a single job."""
 
 
 @guard(Reason.TARGET_BUSY)
 def not_busy(s: Snapshot) -> Objection | None:
     """One remediation in flight per target."""
-    busy = sorted(x.name for x in s.target_siblings if x.actions and not x.phase.terminal)
+    busy = sorted(x.name for x in s.target_siblings if x.actions and not x.phase.terminal and not x.deleting)
     if busy:
         return wait(s, Reason.TARGET_BUSY, f"{busy[0]} is in flight on the same FlinkDeployment; it goes first.")
     return None
@@ -48,19 +59,59 @@ def within_budget(s: Snapshot) -> Objection | None:
     return None
 
 
-@guard(Reason.STORM)
+@guard(Reason.SETTLING, Reason.STORM)
 def no_storm(s: Snapshot) -> Objection | None:
-    """Many targets at once are a problem of the platform."""
+    """Many targets at once are a problem of the platform: nobody acts while their alerts fire, unless a person agrees.
+
+    A storm is judged by what fires and when it began, so it is one for the first of its records as for the last.
+    """
     storm = s.policy.guards.storm
     if storm is None:
         return None
-    recent = {
-        (x.target.namespace, x.target.name) for x in s.siblings if x.created > s.now - storm.per and x.target.uid
-    } | {(s.target_ref.namespace, s.target_ref.name)}
-    if len(recent) > storm.max_targets:
-        return Refuse(
-            Reason.STORM,
-            f"{len(recent)} FlinkDeployments in trouble within {format_duration(storm.per)}, {storm.max_targets} "
-            "allowed (guards.storm): look at what they share, such as Kafka, nodes or storage.",
+    if s.created is not None and not s.progress.actions and s.now < s.created + SETTLE:
+        seconds = int(SETTLE.total_seconds())
+        return Wait(
+            Reason.SETTLING,
+            f"It looks for {seconds} s whether other FlinkDeployments are in trouble, too (guards.storm).",
+            s.created + SETTLE,
         )
-    return None
+    count = _most_at_once(s, storm.per)
+    if count <= storm.max_targets:
+        return None
+    plan = make_plan(s)
+    given = answer(s, plan)
+    if given.approved:
+        return None
+    return Wait(
+        Reason.STORM,
+        f"{count} FlinkDeployments in trouble, whose alerts began within {format_duration(storm.per)}, "
+        f"{storm.max_targets} allowed (guards.storm): look at what they share, such as Kafka, nodes or storage. "
+        f"It waits until fewer alerts fire, or {describe(plan)} is approved: {how_to_answer(s, plan)}{given.hint}",
+        s.now + LOOK_AGAIN,
+        plan.id,
+    )
+
+
+def _most_at_once(s: Snapshot, per: timedelta) -> int:
+    """Return how many targets at most have alerts that fire and began within one period of this length."""
+    oldest = s.now - s.policy.guards.max_alert_age
+    own = (s.alert.starts_at, (s.target_ref.namespace, s.target_ref.name))
+    fires = [
+        (x.starts_at or x.created, (x.target.namespace, x.target.name))
+        for x in s.siblings
+        if x.target.uid and not x.resolved
+    ]
+    begun = sorted(fire for fire in [own, *fires] if fire[0] >= oldest)
+    window: deque[tuple[datetime, tuple[str, str]]] = deque()
+    targets: Counter[tuple[str, str]] = Counter()
+    most = 0
+    for start, target in begun:
+        window.append((start, target))
+        targets[target] += 1
+        while window[0][0] < start - per:
+            _, gone = window.popleft()
+            targets[gone] -= 1
+            if not targets[gone]:
+                del targets[gone]
+        most = max(most, len(targets))
+    return most
