@@ -16,6 +16,7 @@ from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
 from remediator.api.names import PLAN_ANNOTATION
 from remediator.core.flinkdeployment import OVERRIDES_KEY
+from remediator.services.act import Actor
 from remediator.services.gather import Gatherer
 from remediator.services.ingest import Ingest
 from remediator.services.reconcile import Reconciler
@@ -78,7 +79,8 @@ class Driver:
         outside, namespace = self.installation.outside, self.installation.world.namespace
         flink = FlinkRest(self._http, outside.flink_rest_url_template)
         gatherer = Gatherer(kube, flink, Prometheus(outside.prometheus_url), clock)
-        return Reconciler(kube, gatherer, TargetLeases(kube, namespace), Recorder(kube, "test"), clock)
+        leases, recorder = TargetLeases(kube, namespace), Recorder(kube, "test")
+        return Reconciler(kube, gatherer, Actor(kube, gatherer, leases, recorder, clock), leases, recorder, clock)
 
     async def drive(self, kube: Any, name: str) -> None:
         """Step until nothing is left to do."""

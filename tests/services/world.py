@@ -12,11 +12,13 @@ from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, 
 from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
+from remediator.services.act import Actor
 from remediator.services.gather import Gatherer
 from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest, Receipt
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
+from remediator.services.resources import needs_work
 from remediator.services.resync import Resync
 from remediator.services.sweep import Sweeper
 from worlds import NOW, flink_resource
@@ -26,7 +28,6 @@ from services.api_server import ApiServer
 
 NAMESPACE = "streaming"
 JOB = "ml-recommender"
-ENDED = ("Succeeded", "Ineffective", "Failed", "Refused", "Observed", "Cancelled", "Overridden")
 
 
 class World:
@@ -111,8 +112,10 @@ class Controller:
         prometheus._connection._session.mount("http://prometheus/api/", world.prometheus)
         gatherer = Gatherer(kube, FlinkRest(http, "http://flink/{namespace}/{name}"), prometheus, world.clock)
         recorder = Recorder(kube, "controller-0")
-        self.reconciler = Reconciler(kube, gatherer, TargetLeases(kube, NAMESPACE), recorder, world.clock)
-        self.sweeper = Sweeper(kube, gatherer, recorder, NAMESPACE, world.clock)
+        leases = TargetLeases(kube, NAMESPACE)
+        actor = Actor(kube, gatherer, leases, recorder, world.clock)
+        self.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, world.clock)
+        self.sweeper = Sweeper(kube, gatherer, actor, recorder, NAMESPACE, world.clock)
         self._due: dict[str, datetime] = {}
 
     async def run(self, duration: timedelta) -> None:
@@ -129,7 +132,7 @@ class Controller:
         """Do what is due now."""
         for record in self._world.records():
             name = record["metadata"]["name"]
-            while phase(record) not in ENDED and self._due.setdefault(name, self._world.now) <= self._world.now:
+            while to_be_worked_on(self._world, name) and self._due.setdefault(name, self._world.now) <= self._world.now:
                 try:
                     delay = await self.reconciler.step(NAMESPACE, name)
                 except Conflict:
@@ -139,6 +142,12 @@ class Controller:
                 if delay is None:
                     break
                 self._due[name] = self._world.now + delay
+
+
+def to_be_worked_on(world: World, name: str) -> bool:
+    """Tell whether the controller has something to do about a record, as it is now."""
+    record = world.server.find(REMEDIATIONS, NAMESPACE, name)
+    return record is not None and needs_work(record["metadata"], record.get("status") or {})
 
 
 def phase(record: Resource) -> str:
