@@ -1,14 +1,14 @@
 """A namespace with the real services on an API server in memory. Time passes only when a test says so."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 from remediator.adapters.alertmanager import Alertmanager
 from remediator.adapters.flink_rest import FlinkRest
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, KubeError, Resource
+from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, Kind, KubeError, Resource
 from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
@@ -94,6 +94,33 @@ class World:
         found = self.server.find(FLINK_DEPLOYMENTS, NAMESPACE, name)
         assert found is not None
         return found
+
+    def status(self) -> Resource:
+        """Return the status of the only FlinkRemediation."""
+        return self.record().get("status") or {}
+
+    def change(
+        self, kind: Kind, name: str, change: Callable[[Resource], object], manager: str = "kubectl-edit"
+    ) -> None:
+        """Edit an object in place, as a field manager; ``change`` is called with it."""
+
+        def changed(old: Resource) -> Resource:
+            change(old)
+            return old
+
+        self.server.update(kind, NAMESPACE, name, changed, manager)
+
+    def change_policy(self, **spec: Any) -> None:
+        """Set fields of the policy's spec."""
+        self.change(POLICIES, JOB, lambda policy: policy["spec"].update(spec))
+
+    def annotate(self, annotation: str, value: str, manager: str = "kubectl-annotate", name: str = "") -> None:
+        """Annotate a FlinkRemediation, the only one by default."""
+
+        def write(record: Resource) -> None:
+            record["metadata"].setdefault("annotations", {})[annotation] = value
+
+        self.change(REMEDIATIONS, name or self.record()["metadata"]["name"], write, manager)
 
     def patches(self) -> list[Any]:
         """Return the operations of all patches of FlinkDeployments that were tried."""
