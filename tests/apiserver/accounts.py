@@ -15,9 +15,11 @@ from apiserver.world import eventually
 
 Resource = dict[str, Any]
 
-RELEASE, NAMESPACE = "streaming-monitoring", "streaming"
+RELEASE, NAMESPACE = "streaming-monitoring", "the-namespace"
 _PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{}/serviceaccounts",
+    "ValidatingAdmissionPolicy": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
 }
@@ -40,11 +42,10 @@ class Chart:
         self.objects: list[Resource] = [o for o in documents if "remediator" in o["metadata"]["name"]]
 
     def grant(self, client: httpx.Client, namespace: str) -> None:
-        """Make the accounts of a namespace, their roles and bindings."""
+        """Make the accounts of a namespace, their roles and bindings, and what admission keeps them from."""
         for document in (o for o in self.objects if o["kind"] in _PATHS):
-            # The namespace's name stands in metadata and in the subjects of bindings.
-            text = json.dumps(document).replace(f'"namespace": "{NAMESPACE}"', f'"namespace": "{namespace}"')
-            moved = json.loads(text)
+            # The namespace's name stands in metadata, in the subjects of bindings and in admission policies.
+            moved = json.loads(json.dumps(document).replace(NAMESPACE, namespace))
             client.post(_PATHS[moved["kind"]].format(namespace), json=moved).raise_for_status()
 
     def account(self, plane: ControlPlane, namespace: str, role: str, server: str = "") -> Account:

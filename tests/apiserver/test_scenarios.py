@@ -99,10 +99,10 @@ def test_a_person_decides(house: House) -> None:
     }
     for job in jobs.values():
         status = job.reached("AwaitingApproval", "ApprovalRequired")
-        assert "approval=approved" in status["message"], "says how"
+        assert f"approval=approved:{status['proposal']}" in status["message"], "says how"
         assert overrides(job) == ""
-    for answer in ("approved", "denied"):
-        jobs[answer].answer_approval(answer)
+    jobs["approved"].answer_approval(f"approved:{jobs['approved'].status()['proposal']}")
+    jobs["denied"].answer_approval("denied")
     jobs["approved"].reached("Succeeded")
     jobs["denied"].reached("Cancelled", "ApprovalDenied")
     jobs["nothing"].reached("Cancelled", "ApprovalExpired")
@@ -189,7 +189,7 @@ def test_limits_hold_across_a_restart(install: Install) -> None:
     again = first.alert(startsAt=(datetime.now(UTC) + timedelta(seconds=1)).isoformat(timespec="milliseconds"))
     house.receiver.send(again)
     installation.controller()
-    third.reached("Refused", "Storm")
+    third.reached("Pending", "Storm")
     eventually(
         lambda: [r.get("status", {}).get("reason") for r in first.remediations()] == ["Verified", "BudgetExhausted"]
     )

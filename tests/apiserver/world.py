@@ -195,7 +195,7 @@ class Job:
         self.world.merge(path, {"metadata": {"annotations": {annotation: value}}}, "kubectl-annotate")
 
     def answer_approval(self, answer: str) -> None:
-        """Say approved or denied, as a person would."""
+        """Say approved:PLAN or denied, as a person would."""
         self.annotate(APPROVAL_ANNOTATION, answer)
 
     def change_policy(self, spec: Resource) -> None:
