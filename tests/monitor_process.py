@@ -87,6 +87,16 @@ class MonitorProcess:
                 os.kill(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    def pause(self) -> None:
+        """Stop it where it is, until it is to go on."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """The end of a pause."""
+        assert self._process
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> int:
         """Ask it to end; the exit code."""
         assert self._process

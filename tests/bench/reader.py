@@ -24,8 +24,9 @@ from data_monitor.config import Config, Fields
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.monitor import Monitor
 from data_monitor.ingest import Ingest
+from data_monitor.partitions import Partitions
 from data_monitor.readers import Alone, Patience
-from data_monitor.service import _BATCH, Partitions, Service, times_of
+from data_monitor.service import _BATCH, Service, times_of
 
 
 def bare_poll(settings, source, count):

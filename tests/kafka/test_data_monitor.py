@@ -1,16 +1,22 @@
 """The data monitor against a real Kafka broker: what the mock does not know. Offsets by time, retention, compaction."""
 
+import re
 import shutil
 import time
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
-from confluent_kafka.admin import ConfigResource, ResourceType
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import ConfigResource, NewPartitions, ResourceType
 from data_monitor.__main__ import main
+from data_monitor.adapters import codec
+from data_monitor.adapters.codec import PartitionRecord
+from data_monitor.adapters.snapshot import Snapshot
 from kafka_broker import KafkaBroker
-from monitor_process import MonitorProcess, predictions
+from monitor_process import MonitorProcess, predictions, until
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")
+
+SKIPPED = "data_monitor_skipped_records_total"
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +25,17 @@ def broker(tmp_path_factory):
         yield started
 
 
+def topic_of(request):
+    """One for each test."""
+    return re.sub("[^a-z0-9]", "-", request.node.name)
+
+
 @pytest.fixture
 def monitor(tmp_path, broker, request):
     rows = tmp_path / "a.jsonl"
     rows.write_text("\n".join(predictions(10_000, seed=7)))
     assert main(["reference", "build", "--input", str(rows), "--output", str(tmp_path / "ref.json")]) == 0
-    topic = request.node.name.replace("_", "-")
+    topic = topic_of(request)
     broker.create(topic, 2)
     started = []
 
@@ -41,10 +52,12 @@ def monitor(tmp_path, broker, request):
         process.kill()
 
 
-def send(broker, topic, values, written_at=None):
+def send(broker, topic, values, written_at=None, partitions=2):
     producer = Producer({"bootstrap.servers": broker.address})
     for number, value in enumerate(values):
-        producer.produce(topic, value, partition=number % 2, timestamp=round((written_at or time.time()) * 1000))
+        producer.produce(
+            topic, value, partition=number % partitions, timestamp=round((written_at or time.time()) * 1000)
+        )
     assert producer.flush(30) == 0
 
 
@@ -58,7 +71,7 @@ def test_skips_ahead_after_a_long_downtime(broker, monitor):
     send(broker, first.topic, predictions(3000), written_at=hours_ago + 60)
     send(broker, first.topic, predictions(800, seed=2))
     seen = monitor().wait_for("data_monitor_records_total", lambda value: value == 800)
-    assert seen["data_monitor_skipped_records_total"] == 3000
+    assert seen[SKIPPED] == 3000
 
 
 def test_counts_what_retention_took_and_reads_on(broker, monitor):
@@ -72,7 +85,7 @@ def test_counts_what_retention_took_and_reads_on(broker, monitor):
         answer.result(30)
     again = monitor()
     seen = again.wait_for("data_monitor_records_total", lambda value: value == 800)
-    assert seen["data_monitor_skipped_records_total"] == 200
+    assert seen[SKIPPED] == 200
     # For lag tools: the group's committed offsets follow the saved state.
     assert again.stop() == 0
     group = broker.committed(first.topic, [TopicPartition(first.topic, partition) for partition in (0, 1)])
@@ -108,3 +121,185 @@ def test_replicas_keep_their_states_in_a_compacted_topic_that_they_make(broker, 
     third = monitor(**sections)
     seen = third.wait_for("data_drift_window_events", lambda value: value == 3000)
     assert seen["data_monitor_records_total"] == 0
+
+
+STORES = pytest.mark.parametrize("store", ["file", "topic"])
+
+
+def in_file(process):
+    """The partitions' records of the snapshot."""
+    return codec.unpack((process.folder / "snapshot").read_bytes(), Snapshot).partitions
+
+
+def in_topic(broker, topic):
+    """The partitions' latest records of the state topic."""
+    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look", "enable.partition.eof": True})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    found = {}
+    try:
+        while (message := consumer.poll(10)) and not message.error():
+            found[message.key()] = codec.unpack(message.value(), PartitionRecord)
+    finally:
+        consumer.close()
+    return found.values()
+
+
+def state_in(store, topic):
+    return {"store": store, "topic": f"{topic}-state", "every": "200ms"}
+
+
+@STORES
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_topic_made_anew_while_it_is_read(broker, monitor, request, store, at_once):
+    """Also where it has grown beyond what was read of the old one before anybody looks."""
+    process = monitor(state=state_in(store, topic_of(request)))
+    send(broker, process.topic, predictions(1000))
+    process.wait_for("data_monitor_records_total", lambda value: value == 1000)
+    broker.delete(process.topic)
+    broker.create(process.topic, 2)
+    send(broker, process.topic, predictions(700))
+    if not at_once:
+        process.wait_for("data_monitor_records_total", lambda value: value == 1700)
+    send(broker, process.topic, predictions(600))
+    seen = process.wait_for("data_monitor_records_total", lambda value: value >= 2300)
+    assert seen["data_monitor_records_total"] == 2300
+    assert seen[SKIPPED] == 0
+    process.wait_for("data_monitor_lag_records", lambda value: value == 0)
+    assert "made anew" in process.log.read_text()
+    assert process.stop() == 0
+    group = broker.committed(process.topic, [TopicPartition(process.topic, partition) for partition in (0, 1)])
+    assert sum(one.offset for one in group) == 1300
+
+
+@STORES
+def test_a_topic_made_anew_while_it_is_not_read_and_longer_than_before(broker, monitor, request, store):
+    first = monitor(state=state_in(store, topic_of(request)))
+    send(broker, first.topic, predictions(600))
+    first.wait_for("data_monitor_records_total", lambda value: value == 600)
+
+    # Whose records these are is known once the broker has told the topic's id.
+    def saved():
+        found = in_topic(broker, f"{first.topic}-state") if store == "topic" else in_file(first)
+        return all(one.topic_id and one.next_offset == 300 for one in found)
+
+    until(saved, "the topic's id is saved")
+    assert first.stop() == 0
+    broker.delete(first.topic)
+    broker.create(first.topic, 1)
+    send(broker, first.topic, predictions(900), partitions=1)
+    again = monitor(state=state_in(store, first.topic))
+    seen = again.wait_for("data_monitor_records_total", lambda value: value >= 900)
+    assert (seen["data_monitor_records_total"], seen[SKIPPED]) == (900, 0)
+    # Of two partitions one is there no more.
+    again.wait_for("data_monitor_lag_records", lambda value: value == 0)
+
+
+def test_what_is_aborted_is_not_counted_and_leaves_no_lag(broker, monitor):
+    process = monitor()
+    producer = Producer({"bootstrap.servers": broker.address, "transactional.id": process.topic})
+    producer.init_transactions(30)
+    for end in (producer.commit_transaction, producer.abort_transaction):
+        producer.begin_transaction()
+        for value in predictions(400):
+            producer.produce(process.topic, value, partition=0)
+        producer.flush(30)
+        end(30)
+    process.wait_for("data_monitor_records_total", lambda value: value == 400)
+    seen = process.wait_for("data_monitor_lag_records", lambda value: value == 0)
+    assert (seen["data_monitor_records_total"], seen[SKIPPED]) == (400, 0)
+    first = TopicPartition(process.topic, 0)
+    # Two markers beside the records.
+    until(lambda: broker.committed(process.topic, [first])[0].offset == 802, "the committed offset is the end")
+    assert process.stop() == 0
+    # A start after a marker, at the end of the log.
+    again = monitor()
+    send(broker, again.topic, predictions(10))
+    seen = again.wait_for("data_monitor_records_total", lambda value: value == 10)
+    assert seen[SKIPPED] == 0
+
+
+def test_retention_overtakes_a_monitor_that_reads(broker, monitor):
+    """Its client asks for what has just been deleted, and learns of it by an offset out of range."""
+    process = monitor()
+    send(broker, process.topic, predictions(100))
+    process.wait_for("data_monitor_records_total", lambda value: value == 100)
+    process.pause()
+    send(broker, process.topic, predictions(4000))
+    gone = [TopicPartition(process.topic, partition, 1800) for partition in (0, 1)]
+    for answer in broker.admin.delete_records(gone).values():
+        answer.result(30)
+    process.go_on()
+
+    def accounted():
+        seen = process.metrics()
+        return seen and seen["data_monitor_records_total"] + seen[SKIPPED] == 4100
+
+    until(accounted, "counted and skipped are what was written")
+    assert process.metrics()[SKIPPED] >= 3000
+
+
+def test_compaction_leaves_gaps_that_are_nothing_to_count(broker, monitor, request):
+    topic = f"{topic_of(request)}-compacted"
+    broker.create(
+        topic,
+        1,
+        cleanup_policy="compact",
+        segment_ms="100",
+        min_cleanable_dirty_ratio="0.01",
+        max_compaction_lag_ms="100",
+        delete_retention_ms="100",
+    )
+    producer = Producer({"bootstrap.servers": broker.address})
+    for value in predictions(500):
+        producer.produce(topic, value, key="one", partition=0)
+    producer.flush(30)
+
+    def first():
+        consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look", "auto.offset.reset": "earliest"})
+        consumer.assign([TopicPartition(topic, 0, 0)])
+        try:
+            message = consumer.poll(10)
+            # Rolls the segment, without which nothing of it is compacted.
+            producer.produce(topic, next(iter(predictions(1))), key="one", partition=0)
+            producer.flush(30)
+            return message.offset() > 0
+        finally:
+            consumer.close()
+
+    until(first, "compacted")
+    again = monitor(kafka={"topic": topic})
+    again.wait_for("data_monitor_records_total", lambda value: value > 0)
+    seen = again.wait_for("data_monitor_lag_records", lambda value: value == 0)
+    assert seen[SKIPPED] == 0
+
+
+def test_partitions_that_are_added_are_read_from_their_beginning(broker, monitor):
+    process = monitor(kafka={"startAt": "latest"})
+    process.wait_for("data_monitor_lag_records", lambda value: value == 0)
+    until(lambda: "watching" in process.log.read_text(), "it reads")
+    broker.admin.create_partitions([NewPartitions(process.topic, 4)])[process.topic].result(30)
+    until(
+        lambda: len(broker.admin.list_topics(process.topic, timeout=10).topics[process.topic].partitions) == 4, "added"
+    )
+    send(broker, process.topic, predictions(800), partitions=4)
+    seen = process.wait_for("data_monitor_records_total", lambda value: value >= 800)
+    assert seen["data_monitor_records_total"] == 800
+
+
+def test_a_log_that_was_cut_off_is_read_on_where_it_goes_on(broker, monitor, tmp_path):
+    first = monitor()
+    send(broker, first.topic, predictions(1000), written_at=time.time() - 60)
+    first.wait_for("data_monitor_records_total", lambda value: value == 1000)
+    until(lambda: all(one.topic_id and one.next_offset == 500 for one in in_file(first)), "the topic's id is saved")
+    assert first.stop() == 0
+    # As if the last 100 records of each partition had been lost with their leader: the state is ahead of the log.
+    snapshot = tmp_path / "snapshot"
+    found = codec.unpack(snapshot.read_bytes(), Snapshot)
+    for one in found.partitions:
+        one.next_offset += 100
+    snapshot.write_bytes(codec.pack(found))
+    send(broker, first.topic, predictions(60))
+    again = monitor()
+    seen = again.wait_for("data_monitor_records_total", lambda value: value >= 60)
+    assert seen["data_monitor_records_total"] == 60
+    assert "cut off" in again.log.read_text()

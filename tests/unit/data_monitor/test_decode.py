@@ -13,6 +13,8 @@ from data_monitor.adapters.schema import ANY, NUMBER, Node
 from data_monitor.config import Fields
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.learn import Column, learn
+from data_monitor.core.monitor import Monitor, Times
+from data_monitor.core.panes import PartitionState
 from data_monitor.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,8 @@ def test_good_records():
         (b'{"ts_ms": 1}{"ts_ms": 2}', ["malformed_json"], 0),
         (b'{"ts_ms": 1e999}', ["malformed_json"], 0),
         ({}, ["missing_time"], 0),
-        ({**GOOD, "ts_ms": "1000"}, ["wrong_type", "missing_time"], 0),
+        ({**GOOD, "ts_ms": "soon"}, ["wrong_type", "missing_time"], 0),
+        ({**GOOD, "ts_ms": True}, ["wrong_type", "missing_time"], 0),
         ({**GOOD, "features": {"price": "dear", "d-v": "m"}}, ["wrong_type"], 1),
         ({**GOOD, "features": {"price": True, "d-v": []}}, ["wrong_type"], 1),
         ({**GOOD, "features": [1]}, ["wrong_type"], 1),
@@ -123,6 +126,52 @@ def test_units_and_fields_of_ones_own():
     assert decoded.columns[0].tolist() == [3]
 
 
+@pytest.mark.parametrize(
+    ("unit", "value", "milliseconds"),
+    [
+        ("ms", 1_764_358_800_123, 1_764_358_800_123),
+        ("ms", 1_764_358_800_123.7, 1_764_358_800_123),
+        ("ms", "1764358800123", 1_764_358_800_123),
+        ("s", 1_764_358_800.123, 1_764_358_800_123),
+        ("s", "1764358800", 1_764_358_800_000),
+        ("us", 1_764_358_800_123_456, 1_764_358_800_123),
+        ("ns", 1_764_358_800_123_456_789, 1_764_358_800_123),
+        ("ms", "2025-11-28T19:40:00.123Z", 1_764_358_800_123),
+        ("iso8601", "2025-11-28T19:40:00.123456789Z", 1_764_358_800_123),
+        ("iso8601", "2025-11-28t20:40:00,123+01:00", 1_764_358_800_123),
+        ("iso8601", "2025-11-28 19:40:00.123z", 1_764_358_800_123),
+        ("iso8601", "20251128T194000Z", 1_764_358_800_000),
+        ("iso8601", "2025-11-28", 1_764_288_000_000),
+        ("iso8601", "2016-12-31T23:59:60Z", 1_483_228_800_000),
+        ("iso8601", "2025-W48-5T19:40:00Z", None),
+        ("iso8601", "2025-332", None),
+        ("iso8601", "2025-02-30T00:00:00Z", None),
+        ("iso8601", 1_764_358_800_123, None),
+        ("ms", "1_000", None),
+        ("ms", "nan", None),
+        ("ms", "1e999", None),
+        ("ms", None, None),
+    ],
+)
+def test_times_as_they_come(unit, value, milliseconds):
+    decoded = Decoder(REFERENCE, Fields(timeUnit=unit)).decode([json.dumps({**GOOD, "ts_ms": value}).encode()])
+    assert decoded.events.times_ms.tolist() == ([] if milliseconds is None else [milliseconds])
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+08:00", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59-08:00"])
+def test_times_that_cannot_be_are_times_all_the_same(moment):
+    decoded = Decoder(REFERENCE, Fields(timeUnit="iso8601")).decode([json.dumps({**GOOD, "ts_ms": moment}).encode()])
+    assert len(decoded.good) == 1
+
+
+def test_the_time_of_the_record_in_the_topic():
+    decoder = Decoder(REFERENCE, Fields(time=None))
+    decoded = decoder.decode([b"{}", b"{", b"{}"], [5000, 6000, -1])
+    assert decoder.by_record
+    assert decoded.events.times_ms.tolist() == [5000]
+    assert decoded.problems == [(1, "malformed_json"), (2, "missing_time")]
+
+
 def test_fields_inside_one_another_are_refused():
     with pytest.raises(InputError, match="features is a value of its own in another field"):
         Decoder(REFERENCE, Fields(time="features"))
@@ -171,9 +220,39 @@ def test_the_same_part_of_two_segments_is_two_parts():
         ({"counts": {}}, "reference_mismatch"),
         ({"events": "many"}, "wrong_type"),
         ({"events": -1}, "wrong_type"),
+        ({"events": True}, "wrong_type"),
+        ({"events": 10**30}, "wrong_type"),
+        ({"startMs": 10**30}, "wrong_type"),
+        ({"late": 2**31}, "wrong_type"),
+        ({"latenciesMs": [[-1, 1]]}, "wrong_type"),
+        ({"latenciesMs": [[1, 10**30]]}, "wrong_type"),
+        ({"counts": {"price": [10**30]}}, "wrong_type"),
     ],
 )
 def test_a_pane_record_that_does_not_fit_is_counted(changes, kind):
     counters = Counter()
     assert PaneDecoder(Judge(REFERENCE, Rules()), 10_000).decode(pane(**changes), counters) is None
     assert counters == {f"invalid.{kind}": 1}
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(min_value=10**18) | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(json.loads(pane()))), ANYTHING)
+def test_whatever_a_pane_record_holds_it_is_one_problem_or_none(key, value):
+    judge, counters = Judge(REFERENCE, Rules()), Counter()
+    found = PaneDecoder(judge, 10_000).decode(pane(**{key: value}), counters)
+    assert counters.total() == (found is None)
+    if found:
+        monitor = Monitor(judge, Times())
+        monitor.adopt(("t", 0), PartitionState(0), 0.0)
+        monitor.add_pane(("t", 0), found.start_ms, found.vector, found.part, 1.7e9)
+
+
+@given(st.dictionaries(st.sampled_from(["ts_ms", "inference_ms", "score", "features"]), ANYTHING) | ANYTHING)
+def test_whatever_a_record_holds_the_next_one_is_read(record):
+    assert decode(record, GOOD).good.tolist()[-1] == 1

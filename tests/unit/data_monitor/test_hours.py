@@ -164,4 +164,4 @@ def test_mistakes_have_readable_errors(tmp_path, capsys):
     assert "--by-hour and --segment: a segment has no counts by hour" in capsys.readouterr().err
     training.write_text(training.read_text() + '{"x": 1}\n')
     assert main([*build, "--features=x"]) == 2
-    assert "a.jsonl: row 601 has no number in ts_ms" in capsys.readouterr().err
+    assert "a.jsonl: row 601: ts_ms is no time" in capsys.readouterr().err

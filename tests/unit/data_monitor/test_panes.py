@@ -23,10 +23,10 @@ def events(times, code=0, latency=1.0):
     return Events(np.asarray(times, np.int64), np.full((size, 1), code, np.intp), np.full(size, latency))
 
 
-def state_of(times, batches=1, keep=6):
+def state_of(times, batches=1, keep=6, jump=10**9):
     state = PartitionState(0)
     for batch in np.array_split(np.asarray(times, np.int64), batches):
-        state.add(events(batch), SHAPE, pane_ms=10_000, keep=keep, allowed_ms=5_000)
+        state.add(events(batch), SHAPE, pane_ms=10_000, keep=keep, allowed_ms=5_000, jump_ms=jump, reach=60)
     return state
 
 
@@ -79,7 +79,7 @@ def monitor_with(judge, **newest):
     for name, (moment, count) in newest.items():
         key = ("t", int(name[1:]))
         monitor.adopt(key, PartitionState(0), now=0.0)
-        monitor.add(key, events([START + moment] * count), now=START / 1000)
+        monitor.add(key, events([START + moment] * count), now=START / 1000 + 200)
     return monitor
 
 
@@ -87,11 +87,19 @@ def test_a_slow_partition_holds_the_window_back_within_bounds_and_an_idle_one_do
     now = START / 1000
     even = monitor_with(judge, p0=(100_000, 20), p1=(95_000, 20))
     assert even.evaluate(now).samples == 20, "the pane of 100 s waits for the slower partition"
-    far = monitor_with(judge, p0=(200_000, 20), p1=(0, 20))
+    far, now = monitor_with(judge, p0=(200_000, 20), p1=(0, 20)), now + 200
     assert far.evaluate(now).window_end_ms == START + 150_000, "held back by a minute at most"
     far.add(("t", 0), events([START + 200_001]), now + 61)
     assert far.evaluate(now + 61).window_end_ms == START + 210_000
     assert far.watermark_ms(now + 61) == START + 200_001 - 5_000
+
+
+def test_a_partition_of_a_producer_whose_clock_is_ahead_is_no_measure_for_the_others(judge):
+    now = START / 1000 + 100
+    monitor = monitor_with(judge, p0=(100_000, 20), p1=(690_000, 20), p2=(99_000, 20))
+    assert monitor.evaluate(now).window_end_ms == START + 100_000
+    # In a replay the clock says nothing, but the others are more.
+    assert monitor.evaluate(now + 10**6).window_end_ms == START + 110_000
 
 
 def test_a_window_that_is_judged_already_is_not_judged_again(judge):
@@ -108,7 +116,7 @@ def test_a_window_that_is_judged_already_is_not_judged_again(judge):
 def test_too_few_samples_hold_the_last_score(judge):
     monitor = monitor_with(judge, p0=(0, 20))
     first = monitor.evaluate(START / 1000)
-    monitor.add(("t", 0), events([START + 300_000] * 9), START / 1000 + 300)
+    monitor.add(("t", 0), events(START + 300_000 + 4000 * np.arange(9)), START / 1000 + 300)
     second = monitor.evaluate(START / 1000 + 300)
     assert (first.ready, second.ready, second.samples) == (True, False, 9)
     assert (second.judgement, second.judged_at) == (first.judgement, first.judged_at)

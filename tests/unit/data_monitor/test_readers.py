@@ -10,8 +10,8 @@ from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.monitor import Monitor, Times
 from data_monitor.core.panes import PartitionState
 from data_monitor.core.reference import Reference
+from data_monitor.partitions import Partitions
 from data_monitor.readers import Alone, Patience
-from data_monitor.service import Partitions
 
 NOW = 1_700_000_000.0
 
@@ -30,6 +30,9 @@ class Broker:
 
     def bounds(self, key):
         return self.topics[key[0]][key[1]]
+
+    def topic_id(self, topic):
+        return ""
 
     def offset_since(self, key, milliseconds):
         return self.bounds(key)[1] - 10

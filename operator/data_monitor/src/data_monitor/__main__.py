@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_monitor import __version__, config
+from data_monitor.adapters.kafka import Source
 from data_monitor.commands import reference, report, run, score, serve_reports, state
 from data_monitor.errors import InputError
 
@@ -41,7 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    config.load(arguments.config)
+    settings = config.load(arguments.config)
+    # Names and values of the client's settings are known to the client alone.
+    Source(settings.kafka, lambda text: None).close()
     print(f"{arguments.config}: good")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,31 +57,41 @@ class Ingest:
             state = self._monitor.states.get(key)
             if state is None:
                 continue
-            if batch[0].offset() < state.next_offset:
-                # Seen already: fetched before a partition was taken up again.
-                batch = [message for message in batch if message.offset() >= state.next_offset]
+            last = batch[-1].offset()
+            if batch[0].offset() < state.next_offset or state.counted[1] > state.next_offset:
+                # Seen already: fetched before a partition was taken up again, or before it was known to be another one.
+                batch = [message for message in batch if state.is_new(message.offset())]
                 if not batch:
+                    state.next_offset = max(state.next_offset, last + 1)
                     continue
             if key[0] == self._topic:
                 events[key] = batch
             else:
                 state.counters += self._dead_letters.decode([message.value() for message in batch])
-            self._advance(key, batch)
+            self._advance(key, batch, last)
         if isinstance(self._decoder, Decoder):
             self._add_events(self._decoder, events, now)
         else:
             self._add_panes(self._decoder, events, now)
 
-    def _advance(self, key: Key, batch: Sequence[Record]) -> None:
+    def reached(self, ends: Mapping[Key, int]) -> None:
+        """Nothing more is to be read before these offsets."""
+        for key, offset in ends.items():
+            if state := self._monitor.states.get(key):
+                state.next_offset = max(state.next_offset, offset)
+
+    def _advance(self, key: Key, batch: Sequence[Record], last: int) -> None:
         state = self._monitor.states[key]
-        state.next_offset = batch[-1].offset() + 1
+        state.next_offset = last + 1
         state.record_ms = max(state.record_ms, batch[-1].timestamp()[1])
         state.counters["records"] += len(batch)
 
     def _add_events(self, decoder: Decoder, batches: dict[Key, list[Record]], now: float) -> None:
         if not batches:
             return
-        decoded = decoder.decode([message.value() for batch in batches.values() for message in batch])
+        messages = [message for batch in batches.values() for message in batch]
+        written = [message.timestamp()[1] for message in messages] if decoder.by_record else []
+        decoded = decoder.decode([message.value() for message in messages], written)
         ends = np.cumsum([len(batch) for batch in batches.values()])
         keys = list(batches)
         for position, kind in decoded.problems:

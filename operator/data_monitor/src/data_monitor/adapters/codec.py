@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TypeVar
 
 import msgspec
 import numpy as np
 
+from data_monitor.core.head import Head, Rival
 from data_monitor.core.panes import Key, PartitionState, Shape, Sparse
 
 _VERSION = 1
@@ -51,6 +52,10 @@ class PartitionRecord(msgspec.Struct):
     """int32, one row for each number."""
     parts: list[tuple[int, str, bytes]] = []
     """Number, part, and int32: positions, then values."""
+    topic_id: str = ""
+    counted: tuple[int, int] = (0, 0)
+    began_ms: int = -1
+    rival: tuple[int, int, int, int] | None = None
 
 
 def to_record(key: Key, state: PartitionState, form: Form) -> PartitionRecord:
@@ -62,7 +67,7 @@ def to_record(key: Key, state: PartitionState, form: Form) -> PartitionRecord:
         form.name,
         *key,
         state.next_offset,
-        state.newest_ms,
+        state.head.newest_ms,
         state.record_ms,
         state.epoch,
         dict(state.counters),
@@ -73,6 +78,10 @@ def to_record(key: Key, state: PartitionState, form: Form) -> PartitionRecord:
             for number, parts in state.parts.items()
             for part, one in parts.items()
         ],
+        state.topic_id,
+        state.counted,
+        state.head.began_ms,
+        astuple(state.head.rival) if state.head.rival else None,
     )
 
 
@@ -81,7 +90,13 @@ def from_record(record: PartitionRecord, form: Form) -> tuple[Key, PartitionStat
     if record.version != _VERSION:
         raise Damaged(f"version {record.version}, this program knows {_VERSION}")
     state = PartitionState(
-        record.next_offset, record.newest_ms, record.record_ms, epoch=record.epoch, counters=Counter(record.counters)
+        record.next_offset,
+        Head(record.newest_ms, record.began_ms, Rival(*record.rival) if record.rival else None),
+        record.record_ms,
+        epoch=record.epoch,
+        topic_id=record.topic_id,
+        counted=record.counted,
+        counters=Counter(record.counters),
     )
     if record.form == form.name:
         panes = np.frombuffer(record.panes, "<i4")

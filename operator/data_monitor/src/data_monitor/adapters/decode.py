@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.adapters.schema import ANY, NUMBER, Node
+from data_monitor.adapters.times import milliseconds_of, text_ms
 from data_monitor.config import UNITS_MS, Fields
 from data_monitor.core import problems
 from data_monitor.core.bins import Numeric, Value, category_of
@@ -46,10 +47,15 @@ class Decoder:
 
     def __init__(self, reference: Reference, fields: Fields) -> None:
         self._layout = reference.layout
-        self._time, self._time_ms = fields.time, UNITS_MS[fields.time_unit]
+        self._fields = fields
+        self.by_record = fields.time is None
+        """Whether the time of an event is that of its record in the topic."""
         self._inference, self._inference_ms = fields.inference_time, UNITS_MS[fields.inference_time_unit]
         self._root = root = Node()
-        root.leaf(fields.time, NUMBER)
+        # A text is taken apart here; where the unit is a number's, a text is an exception, and slow.
+        self._time_text = fields.time if fields.time_unit == "iso8601" else None
+        if fields.time:
+            root.leaf(fields.time, ANY if self._time_text else NUMBER)
         if fields.inference_time:
             root.leaf(fields.inference_time, NUMBER)
         self._features = list(zip(feature_paths(reference, fields), reference.features, strict=True))
@@ -63,11 +69,16 @@ class Decoder:
         self._paths, self._numbers = root.numbers()
         texts = [path for path, feature in self._features if not isinstance(feature, Numeric)]
         self._segment = segment_path if segments else None
-        self._texts = {path: root.getter(path) for path in [*texts, *([segment_path] if segments else [])]}
+        texts += [segment_path] if segments else []
+        texts += [self._time_text] if self._time_text else []
+        self._texts = {path: root.getter(path) for path in texts}
         self._groups = {value: code for code, value in enumerate(segments.values)} if segments else {}
 
-    def decode(self, values: Sequence[bytes | None]) -> Decoded:
-        """Decode a batch; never raises for what is in a record."""
+    def decode(self, values: Sequence[bytes | None], written_ms: Sequence[int] = ()) -> Decoded:
+        """Decode a batch; never raises for what is in a record.
+
+        ``written_ms`` are the times of the records in the topic, -1 where there is none; asked for ``by_record``.
+        """
         found: list[tuple[int, str]] = []
         numbers, count = np.empty((len(self._paths), len(values))), 0
         texts: dict[str, list[Value]] = {path: [] for path in self._texts}
@@ -81,19 +92,36 @@ class Decoder:
         if count < len(values):
             good = np.delete(good, [position for position, kind in found if kind == problems.MALFORMED])
         by_path = dict(zip(self._paths, numbers[:, :count], strict=True))
-        dated = np.isfinite(by_path[self._time])
+        times = self._times(by_path, texts, np.asarray(written_ms, np.float64)[good] if self.by_record else None)
+        dated = np.isfinite(times)
         if not dated.all():
             found += [(int(position), problems.NO_TIME) for position in good[~dated]]
-            good = good[dated]
+            good, times = good[dated], times[dated]
             by_path = {path: column[dated] for path, column in by_path.items()}
             texts = {path: list(compress(column, dated)) for path, column in texts.items()}
         columns: list[Column] = [
             by_path[path] if isinstance(feature, Numeric) else texts[path] for path, feature in self._features
         ]
-        return Decoded(good, self._events(by_path, self._codes(columns, texts)), columns, found)
+        return Decoded(good, self._events(times, by_path, self._codes(columns, texts)), columns, found)
 
-    def _events(self, numbers: dict[str, NDArray[np.float64]], codes: NDArray[np.intp]) -> Events:
-        times = np.clip(numbers[self._time] * self._time_ms, 0, _LARGEST_TIME_MS).astype(np.int64)
+    def _times(
+        self,
+        numbers: dict[str, NDArray[np.float64]],
+        texts: dict[str, list[Value]],
+        written_ms: NDArray[np.float64] | None,
+    ) -> NDArray[np.float64]:
+        """Milliseconds since 1970; NaN where a record has no time."""
+        if written_ms is not None:
+            return np.where(written_ms < 0, math.nan, written_ms)
+        if self._time_text:
+            return np.array([milliseconds_of(text, self._fields) for text in texts[self._time_text]], np.float64)
+        assert self._fields.time
+        return numbers[self._fields.time] * UNITS_MS[self._fields.time_unit]
+
+    def _events(
+        self, times_ms: NDArray[np.float64], numbers: dict[str, NDArray[np.float64]], codes: NDArray[np.intp]
+    ) -> Events:
+        times = np.clip(times_ms, 0, _LARGEST_TIME_MS).astype(np.int64)
         if not self._inference:
             return Events(times, codes, np.full(len(times), math.nan))
         latencies = numbers[self._inference] * self._inference_ms
@@ -136,7 +164,21 @@ class Decoder:
             untyped = msgspec.json.decode(value or b"")
         except _UNREADABLE:
             return None, False
-        return self._root.construct(untyped) if isinstance(untyped, dict) else (None, False)
+        if not isinstance(untyped, dict):
+            return None, False
+        if self._fields.time and not self._time_text:
+            self._mend_time(untyped, self._fields.time)
+        return self._root.construct(untyped)
+
+    def _mend_time(self, record: dict[str, Any], path: str) -> None:
+        """Put a number in the place of a text that says when the event was."""
+        *parents, name = path.split(".")
+        for parent in parents:
+            record = record.get(parent, {})
+            if not isinstance(record, dict):
+                return
+        if isinstance(found := record.get(name), str) and not math.isnan(time := text_ms(found, self._fields)):
+            record[name] = time / UNITS_MS[self._fields.time_unit]
 
 
 class DeadLetterDecoder:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from prometheus_client import CollectorRegistry, MetricsHandler
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from data_monitor.adapters import http
 from data_monitor.core import problems, quantiles
 from data_monitor.core.monitor import Evaluation
 
@@ -27,6 +28,10 @@ _COUNTERS: Final = {
     "records": ("data_monitor_records", "Records read, good and bad, dead letters among them."),
     "events": ("data_monitor_events", "Events taken into panes."),
     "late": ("late_events", "Events that were late: behind the newest of their partition by more than is allowed."),
+    "ahead": (
+        "data_monitor_ahead_events",
+        "Events ahead of the newest of their partition by more than lateness.jump, which did not move it.",
+    ),
     "expired": ("data_monitor_expired_events", "Events that were late beyond the window, and are in none."),
     "skipped": ("data_monitor_skipped_records", "Records left out: too old to matter, or gone before they were read."),
 }
@@ -207,6 +212,6 @@ def serve(address: str, port: int, registry: CollectorRegistry, health: Health) 
             self.wfile.write(body)
 
     Handler.registry = registry
-    server = ThreadingHTTPServer((address, port), Handler)
+    server = http.bind(address, port, Handler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server

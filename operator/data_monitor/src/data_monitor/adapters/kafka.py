@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     KafkaError,
     KafkaException,
@@ -18,6 +18,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from data_monitor.adapters.topics import Topic, TopicWatch
 from data_monitor.config import Kafka
 from data_monitor.core.panes import Key
 from data_monitor.errors import InputError
@@ -26,12 +27,26 @@ Report = Callable[[str], None]
 Taken = Callable[[list[Key]], Mapping[Key, int]]
 Given = Callable[[list[Key]], None]
 
+# What a partition's reading ends with; it goes on when it is assigned anew.
+_LOST = (KafkaError._AUTO_OFFSET_RESET, KafkaError._LOG_TRUNCATION)
 _TIMEOUT_SECONDS = 10.0
 _REPEAT_SECONDS = 60.0
 
 
 class Unavailable(Exception):
     """The broker or a topic is not there, for now."""
+
+
+@dataclass
+class Polled:
+    """What the consumer has heard."""
+
+    messages: list[Message]
+    """In the order of each partition."""
+    ends: dict[Key, int] = field(default_factory=dict)
+    """Offsets up to which there is nothing more to read: markers of transactions and aborted records take some, too."""
+    lost: set[Key] = field(default_factory=set)
+    """Partitions that do not have the offset at which they were to be read."""
 
 
 def client_settings(kafka: Kafka, report: Report) -> dict[str, Any]:
@@ -82,13 +97,31 @@ class Source:
             "group.id": kafka.group_id,
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
-            # Only for offsets that retention has taken; where to begin is decided here.
-            "auto.offset.reset": "earliest",
+            # Where to begin is decided here, also where retention has taken an offset or the topic is another one.
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+            # So that a group notices soon that partitions have been added.
+            "topic.metadata.refresh.interval.ms": 30_000,
         }
         try:
             self._consumer = Consumer(settings)
+            self._topics = TopicWatch(client_settings(kafka, report))
         except (KafkaException, ValueError, TypeError) as error:
             raise InputError(f"kafka.properties: {error}") from error
+
+    def watch(self, topics: Sequence[str]) -> dict[str, Topic | None] | None:
+        """What topics there are, without waiting (TopicWatch.look)."""
+        return self._topics.look(topics)
+
+    def topic_id(self, topic: str) -> str:
+        """The topic's id; empty where the broker tells none. Raises Unavailable."""
+        try:
+            found = self._topics.now(topic)
+        except KafkaException:
+            return ""
+        if not found:
+            raise Unavailable(f"topic {topic} is not there")
+        return found.id
 
     def partitions(self, topic: str) -> list[Key]:
         """The partitions of a topic. Raises Unavailable."""
@@ -147,16 +180,24 @@ class Source:
 
         self._consumer.subscribe(list(topics), on_assign=on_assign, on_revoke=on_revoke)
 
-    def poll(self, most: int, seconds: float) -> list[Message]:
-        """Records in the order of their partitions; errors are reported and left out."""
+    def poll(self, most: int, seconds: float) -> Polled:
+        """Records, and what else is to be known; other errors are reported."""
         messages: list[Message] = self._consumer.consume(most, seconds)
         if not any(map(Message.error, messages)):
-            return messages
+            return Polled(messages)
+        found = Polled([message for message in messages if message.error() is None])
         for message in messages:
-            error = message.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+            error: Any = message.error()
+            key: Any = message.topic(), message.partition()
+            if error is None:
+                continue
+            if error.code() == KafkaError._PARTITION_EOF:
+                found.ends[key] = message.offset() or 0
+            elif error.code() in _LOST:
+                found.lost.add(key)
+            else:
                 self._report(f"topic {message.topic()}: {error.str()}")
-        return [message for message in messages if message.error() is None]
+        return found
 
     def commit(self, offsets: Mapping[Key, int]) -> None:
         """Tell the group how far we are, for lag tools; nothing is read from there."""
@@ -188,7 +229,4 @@ class _Sparing:
 
 
 def _positions(offsets: Mapping[Key, int]) -> list[TopicPartition]:
-    return [
-        TopicPartition(topic, partition, offset if offset >= 0 else OFFSET_BEGINNING)
-        for (topic, partition), offset in sorted(offsets.items())
-    ]
+    return [TopicPartition(*key, offset) for key, offset in sorted(offsets.items())]

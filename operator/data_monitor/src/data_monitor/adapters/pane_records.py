@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -25,19 +25,25 @@ from data_monitor.core.panes import Vector
 FORMAT: Final = "streaming-monitoring.dev/drift-pane/v1"
 
 
+# Panes are kept as int32.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+_Moment = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+_Latency = Annotated[float, msgspec.Meta(ge=0)]
+
+
 class PaneRecord(msgspec.Struct, rename="camel"):
     """The record."""
 
     format: str
     reference: str
-    start_ms: int
+    start_ms: _Moment
     length_ms: int
-    counts: dict[str, list[int]]
-    events: int
-    late: int = 0
+    counts: dict[str, list[_Count]]
+    events: _Count
+    late: _Count = 0
     segment: str | None = None
     part: str | None = None
-    latencies_ms: list[tuple[float, int]] = []
+    latencies_ms: list[tuple[_Latency, _Count]] = []
 
 
 @dataclass(frozen=True)
@@ -82,10 +88,6 @@ class PaneDecoder:
         )
         if not fits:
             counters[f"invalid.{problems.OTHER_REFERENCE}"] += 1
-            return None
-        numbers = [record.events, record.late, *(count for _, count in record.latencies_ms)]
-        if min(numbers) < 0 or any(min(counts) < 0 for counts in record.counts.values()):
-            counters[f"invalid.{problems.WRONG_TYPE}"] += 1
             return None
         part = None if record.part is None else f"{record.part}\n{record.segment or ''}"
         return Pane(record.start_ms, self._vector(record), part)

@@ -48,7 +48,7 @@ class StateTopic:
         )
         self._next: dict[int, int] = {}
         self._view: dict[Key, PartitionState] = {}
-        self._written: dict[Key, tuple[int, int]] = {}
+        self._written: dict[Key, tuple[int, int, str]] = {}
 
     def open(self) -> None:
         """Make the topic if it is missing, and read all of it. Raises Unavailable."""
@@ -88,7 +88,7 @@ class StateTopic:
     def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None = None) -> None:
         """Write the states that have moved on. Raises Unavailable."""
         del evaluation
-        moved = {key: state for key, state in states.items() if self._written.get(key) != state.progress}
+        moved = {key: state for key, state in states.items() if self._written.get(key) != state.mark}
         failed: list[Any] = []
 
         def delivered(error: Any, message: Message) -> None:
@@ -106,7 +106,7 @@ class StateTopic:
             self._producer.poll(0)
         if self._producer.flush(_TIMEOUT_SECONDS) or failed:
             raise Unavailable(f"topic {self._topic}: {failed[0].str() if failed else 'no answer'}")
-        self._written.update({key: state.progress for key, state in moved.items()})
+        self._written.update({key: state.mark for key, state in moved.items()})
 
     def _read(self, seconds: float) -> int:
         messages: list[Any] = self._consumer.consume(_BATCH, seconds)

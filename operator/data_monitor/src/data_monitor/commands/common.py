@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,12 +12,16 @@ from numpy.typing import NDArray
 
 from data_monitor import config
 from data_monitor.adapters.tables import Columns
-from data_monitor.config import UNITS_MS, Fields
+from data_monitor.adapters.times import milliseconds_of
+from data_monitor.config import Fields
 from data_monitor.core.bins import Value
 from data_monitor.core.hours import hour_of
-from data_monitor.core.learn import Column, is_number
+from data_monitor.core.learn import Column
+from data_monitor.core.monitor import EARLIEST_MS
 from data_monitor.core.reference import Reference
 from data_monitor.errors import InputError
+
+_DAY_SECONDS = 86_400.0
 
 
 def say(text: str) -> None:
@@ -71,13 +76,21 @@ def columns_of(reference: Reference, columns: Columns, fields: Fields, path: Pat
 
 
 def hours_of(columns: Columns, fields: Fields, path: Path) -> NDArray[np.int64]:
-    """The hour of the day (UTC) of each row. Raises InputError where a row has no time."""
-    times = columns.get(fields.time, [])
-    numbers = [value for value in times if is_number(value)]
-    if not times or len(numbers) < len(times):
-        row = next((number for number, value in enumerate(times, 1) if not is_number(value)), 1)
-        raise InputError(f"{path}: row {row} has no number in {fields.time}, which the hour of the day is taken from")
-    return np.asarray(hour_of((np.asarray(numbers, np.float64) * UNITS_MS[fields.time_unit]).astype(np.int64)))
+    """The hour of the day (UTC) of each row. Raises InputError where a row has no time, or one that cannot be."""
+    if not fields.time:
+        raise InputError("fields.time is null: no field of a row says from which hour of the day it is")
+    values = columns.get(fields.time, [None])
+    times = np.array([milliseconds_of(value, fields) for value in values])
+    latest = (time.time() + _DAY_SECONDS) * 1000
+    wrong = ~((times >= EARLIEST_MS) & (times <= latest))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        why = "is no time" if np.isnan(times[row]) else f"is not between the year 2000 and now in {fields.time_unit}"
+        raise InputError(
+            f"{path}: row {row + 1}: {fields.time} {why}, and the hour of the day is taken from it: "
+            f"{values[row]!r}; see fields.timeUnit"
+        )
+    return np.asarray(hour_of(times.astype(np.int64)))
 
 
 def distinct(values: Iterable[Value]) -> int:

@@ -28,11 +28,12 @@ from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Key, PartitionState
 from data_monitor.errors import InputError
 from data_monitor.ingest import Ingest
+from data_monitor.partitions import Partitions
 from data_monitor.readers import Alone, Nowhere, Patience, Together
 from data_monitor.report.folder import Folder
 from data_monitor.report.sampler import Sampler
 from data_monitor.report.writer import SampleWriter
-from data_monitor.service import Partitions, Reader, Service, Store, times_of
+from data_monitor.service import Reader, Service, Store, times_of
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         serve(settings.metrics.address, settings.metrics.port, REGISTRY, health)
     except OSError as error:
-        raise InputError(f"metrics.port {settings.metrics.port}: {error.strerror}") from error
+        raise InputError(
+            f"metrics: cannot listen on address {settings.metrics.address!r}, port {settings.metrics.port}: "
+            f"{error.strerror}"
+        ) from error
     source = Source(settings.kafka, log.warning)
     partitions = Partitions(settings, monitor, source)
     sample = _sample_writer(settings, judge, times)

@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         bound = server.http_server(reports, settings.address, settings.port)
     except OSError as error:
-        raise InputError(f"port {settings.port}: {error.strerror}") from error
+        raise InputError(
+            f"report: cannot listen on address {settings.address!r}, port {settings.port}: {error.strerror}"
+        ) from error
     server.serve(reports, bound, stop)
     return 0

@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         {
             "topic": one.topic,
             "partition": one.partition,
+            "topic_id": one.topic_id,
             "next_offset": one.next_offset,
             "newest_event_ms": one.newest_ms,
             "panes": len(one.numbers),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ class Times:
     allowed: int = 5_000
     idle: int = 60_000
     hold_back: int = 60_000
+    jump: int = 60_000
     max_ahead: int = 600_000
 
     @property
@@ -37,6 +38,11 @@ class Times:
     def keep(self) -> int:
         """Panes that are kept: a window that is held back needs older ones."""
         return self.panes + -(-self.hold_back // self.pane)
+
+    @property
+    def reach(self) -> int:
+        """Panes that events may be ahead."""
+        return -(-self.max_ahead // self.pane)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,15 @@ class Monitor:
         if not good.all():
             state.counters[f"invalid.{problems.BAD_TIME}"] += int(np.count_nonzero(~good))
             events = events[good]
-        state.add(events, self.judge.shape, times.pane, times.keep, times.allowed)
+        state.add(
+            events,
+            self.judge.shape,
+            pane_ms=times.pane,
+            keep=times.keep,
+            allowed_ms=times.allowed,
+            jump_ms=times.jump,
+            reach=times.reach,
+        )
         self._records_at[key] = now
         self.latencies += quantiles.count(events.latency_bins)
         self.latency_sum_ms += float(events.latencies_ms[np.isfinite(events.latencies_ms)].sum())
@@ -108,6 +122,9 @@ class Monitor:
             state.counters[f"invalid.{problems.BAD_TIME}"] += 1
             return
         added = state.add_pane(start_ms // times.pane, vector, part, shape, times.pane, times.keep)
+        if added is None:
+            state.counters[f"invalid.{problems.WRONG_TYPE}"] += 1
+            return
         self._records_at[key] = now
         latencies = shape.latencies(added)
         # A repeat may hold other times, measured anew: of the same events, which a histogram must not count again.
@@ -154,16 +171,29 @@ class Monitor:
 
     def _end(self, states: Mapping[Key, PartitionState], now: float) -> int | None:
         """The last pane of the window: the newest that no busy partition is still before, within bounds."""
-        newest = [state.newest_ms for state in states.values() if state.newest_ms >= 0]
-        if not newest:
+        head = self._head(states.values(), now)
+        if head is None:
             return None
         busy = [
             state.newest_ms
             for key, state in states.items()
             if state.newest_ms >= 0 and key in self.states and not self._idle(key, now)
         ]
-        head = max(newest)
-        return max(min(busy, default=head), head - self.times.hold_back) // self.times.pane
+        return max(min([head, *busy]), head - self.times.hold_back) // self.times.pane
+
+    def _head(self, states: Iterable[PartitionState], now: float) -> int | None:
+        """The newest event time of the partitions that hold half of the events; None before the first event.
+
+        A partition all of whose events are ahead, since one producer writes it, is no measure for the others.
+        """
+        started = [state for state in states if state.newest_ms >= 0]
+        sane = [state for state in started if state.newest_ms <= now * 1000 + self.times.jump]
+        weights = [(state.newest_ms, state.recent) for state in sane or started]
+        total = sum(weight for _, weight in weights)
+        for newest, _ in sorted(weights, reverse=True):
+            if 2 * sum(weight for other, weight in weights if other >= newest - self.times.jump) >= total:
+                return newest
+        return None
 
     @staticmethod
     def _events(states: Mapping[Key, PartitionState]) -> int:

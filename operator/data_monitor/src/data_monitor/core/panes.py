@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.core import quantiles
+from data_monitor.core.head import Head
 from data_monitor.core.hours import HOURS, hour_of
 
 Vector = NDArray[np.integer[Any]]
@@ -103,8 +104,8 @@ class PartitionState:
     """What is known of one partition after the record before ``next_offset``."""
 
     next_offset: int
-    newest_ms: int = -1
-    """The highest event time so far; -1 before the first event."""
+    head: Head = field(default_factory=Head)
+    """How far event time has come."""
     record_ms: int = -1
     """When the last record was written, by the broker's account; -1 before the first one."""
     panes: dict[int, NDArray[np.int32]] = field(default_factory=dict)
@@ -112,27 +113,63 @@ class PartitionState:
     parts: dict[int, dict[str, Sparse]] = field(default_factory=dict)
     """What of each pane was counted elsewhere, by part: another count of a part takes its place."""
     epoch: int = 0
-    """How often the topic was made anew: offsets of different epochs cannot be compared."""
+    """How often the topic was made anew or cut off: offsets of different epochs cannot be compared."""
+    topic_id: str = ""
+    """Of the topic that the offsets are of; empty where it is not known."""
+    counted: tuple[int, int] = (0, 0)
+    """Offsets from the first to before the second are counted, though they come after ``next_offset``."""
     counters: Counter[str] = field(default_factory=Counter)
     """Since the beginning: records, events, late, expired, skipped, invalid.<type>, dead.<type>."""
+
+    @property
+    def newest_ms(self) -> int:
+        """The newest event time that is believed; -1 before the first event."""
+        return self.head.newest_ms
 
     @property
     def progress(self) -> tuple[int, int]:
         """Higher is later."""
         return self.epoch, self.next_offset
 
-    def add(self, events: Events, shape: Shape, pane_ms: int, keep: int, allowed_ms: int) -> None:
-        """Add events to their panes; ``keep`` panes before the newest are kept, ``allowed_ms`` makes none late."""
+    @property
+    def mark(self) -> tuple[int, int, str]:
+        """Another one where there is something to save."""
+        return *self.progress, self.topic_id
+
+    @property
+    def recent(self) -> int:
+        """Events that arrived while the panes that are kept were the newest."""
+        return sum(Shape.seen(pane) for pane in self.panes.values())
+
+    def is_new(self, offset: int) -> bool:
+        """Whether the record at this offset is still to be counted."""
+        return offset >= self.next_offset and not self.counted[0] <= offset < self.counted[1]
+
+    def begin_anew(self, offset: int, topic_id: str, counted: tuple[int, int] = (0, 0)) -> None:
+        """Go on at an offset that is not comparable with those so far. Counts, panes and counters stay."""
+        self.next_offset, self.epoch, self.record_ms = offset, self.epoch + 1, -1
+        self.topic_id, self.counted = topic_id, counted
+
+    def add(
+        self, events: Events, shape: Shape, pane_ms: int, keep: int, allowed_ms: int, jump_ms: int, reach: int
+    ) -> None:
+        """Add events to their panes.
+
+        ``keep`` panes before the newest are kept, ``reach`` after it; further ahead, no more than ``keep``.
+        ``allowed_ms`` makes none late, and ``jump_ms`` ahead moves the newest not yet (core.head).
+        """
         if not len(events.times_ms):
             return
         times = events.times_ms
-        newest = np.maximum(np.maximum.accumulate(times), self.newest_ms)
-        late = times < newest - allowed_ms
+        newest, rivals = self.head.follow(times, jump_ms)
+        late = (times < newest - allowed_ms) & ~rivals
         numbers, arrivals = times // pane_ms, newest // pane_ms
         expired = numbers <= arrivals - keep
-        self.newest_ms = int(newest[-1])
         self.counters["events"] += len(times)
         self.counters["late"] += int(np.count_nonzero(late))
+        if rivals.any():
+            self.counters["ahead"] += int(np.count_nonzero(times > newest + jump_ms))
+            expired |= self._too_far(numbers, arrivals + reach, keep)
         self.counters["expired"] += int(np.count_nonzero(expired))
         for number, at in _by_number(numbers):
             codes, latencies = events.codes[at], events.latency_bins[at]
@@ -148,16 +185,22 @@ class PartitionState:
             pane[-1] += np.count_nonzero(late[at])
         self._expire(int(arrivals[-1]) - keep)
 
-    def add_pane(self, number: int, vector: Vector, part: str | None, shape: Shape, pane_ms: int, keep: int) -> Vector:
+    def add_pane(
+        self, number: int, vector: Vector, part: str | None, shape: Shape, pane_ms: int, keep: int
+    ) -> Vector | None:
         """Add a pane that somebody else counted, in place of what the same part counted before; returns the difference.
 
-        Counters only go up: a repeat that holds less, because its events came in another order, takes nothing back.
+        None, and nothing is changed, where the sum would be more than a pane can hold (int32). Counters only go up: a
+        repeat that holds less, because its events came in another order, takes nothing back.
         """
-        self.newest_ms = max(self.newest_ms, (number + 1) * pane_ms - 1)
-        newest = self.newest_ms // pane_ms
+        newest_ms = max(self.head.newest_ms, (number + 1) * pane_ms - 1)
+        newest = newest_ms // pane_ms
         expired = number <= newest - keep
-        before = None if expired or part is None else self.parts.setdefault(number, {}).get(part)
-        difference = vector if before is None else vector - before.dense(len(vector))
+        before = None if part is None else self.parts.get(number, {}).get(part)
+        difference = vector if expired or before is None else vector - before.dense(len(vector))
+        if (self.panes.get(number, 0) + difference).max() > np.iinfo(np.int32).max:
+            return None
+        self.head.newest_ms = newest_ms
         seen, late = max(0, shape.seen(difference)), max(0, shape.late(difference))
         self.counters["events"] += seen
         self.counters["late"] += late
@@ -165,10 +208,23 @@ class PartitionState:
             self.counters["expired"] += seen
             return difference
         if part is not None:
-            self.parts[number][part] = Sparse.of(vector)
+            self.parts.setdefault(number, {})[part] = Sparse.of(vector)
         self._pane(number, shape)[:] += difference.astype(np.int32)
         self._expire(newest - keep)
         return difference
+
+    def _too_far(self, numbers: NDArray[np.int64], last: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+        """Which events get no pane, being one pane too many beyond the last that is expected."""
+        found = np.zeros(len(numbers), np.bool_)
+        far = set(self.panes)
+        for at in np.flatnonzero(numbers > last).tolist():
+            number = int(numbers[at])
+            if number not in far:
+                far = {one for one in far if one > last[at]}
+                found[at] = len(far) >= most
+                if not found[at]:
+                    far.add(number)
+        return found
 
     def _pane(self, number: int, shape: Shape) -> NDArray[np.int32]:
         if number not in self.panes:

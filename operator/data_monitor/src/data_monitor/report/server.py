@@ -18,6 +18,7 @@ from typing import ClassVar
 
 import msgspec
 
+from data_monitor.adapters import http
 from data_monitor.report.folder import Finding, Folder, Summary
 from data_monitor.report.schedule import Schedule
 
@@ -176,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
 def http_server(reports: Reports, address: str, port: int) -> ThreadingHTTPServer:
     """A server that is bound but does not answer yet. Raises OSError."""
     handler = type("Handler", (_Handler,), {"reports": reports})
-    return ThreadingHTTPServer((address, port), handler)
+    return http.bind(address, port, handler)
 
 
 def serve(reports: Reports, server: ThreadingHTTPServer, stop: threading.Event) -> None:
