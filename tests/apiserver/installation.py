@@ -27,7 +27,8 @@ class Process:
         self._log = log
         self.metrics_port = free_port()
         options["metrics_port"] = self.metrics_port
-        flags = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        lists = {name: value if isinstance(value, list) else [value] for name, value in options.items()}
+        flags = [f"--{name.replace('_', '-')}={value}" for name, values in lists.items() for value in values]
         with log.open("ab") as file:
             command = [sys.executable, "-m", "remediator", role, *flags]
             self._process = subprocess.Popen(command, stdout=file, stderr=file, env={**os.environ})

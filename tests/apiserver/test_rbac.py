@@ -38,7 +38,6 @@ FORBIDDEN = {
     "controller": [
         *NEITHER,
         ("create", REMEDIATION, "flinkremediations"),
-        ("list", FLINK, "flinkdeployments"),
         ("delete", "events.k8s.io/v1", "events"),
     ],
 }

@@ -59,7 +59,7 @@ def test_rights_are_these_and_no_more(rendered: Render) -> None:
         f"{GROUP}/flinkremediations/status": {"update"},
         f"{GROUP}/flinkremediationpolicies": {"get", "list"},
         f"{GROUP}/flinkremediationpolicies/status": {"update"},
-        "flink.apache.org/flinkdeployments": {"get", "patch"},
+        "flink.apache.org/flinkdeployments": {"get", "list", "patch"},
         "coordination.k8s.io/leases": {"create", "get", "update", "delete"},
         "events.k8s.io/events": {"create"},
     }

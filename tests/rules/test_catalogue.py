@@ -73,8 +73,9 @@ def test_pages(path: Path) -> None:
 def test_every_metric_of_the_remediator_is_in_the_catalogue() -> None:
     single = [value for value in vars(remediator_metrics).values() if isinstance(value, MetricWrapperBase)]
     exported = {(c._name + SUFFIXES.get(c._type, ""), c._type, frozenset(c._labelnames)) for c in single}
-    (records,) = remediator_metrics.RECORDS.collect()
-    exported.add((records.name, records.type, frozenset(remediator_metrics.Records._LABELS)))
+    for collector in (remediator_metrics.RECORDS, remediator_metrics.CONSUMER_GROUPS):
+        (family,) = collector.collect()
+        exported.add((family.name, family.type, frozenset(family._labelnames)))
     assert exported == documented("Remediator")
 
 

@@ -17,8 +17,9 @@ from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.target_leases import TargetLeases
 from remediator.api.names import GROUP, VERSION
 from remediator.config import ControllerConfig
-from remediator.controller.housekeeping import Attendance, keep_house
+from remediator.controller.housekeeping import Attendance, keep_house, keep_listing
 from remediator.services.act import Actor
+from remediator.services.consumer_groups import ConsumerGroupListing
 from remediator.services.gather import Gatherer
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
@@ -73,6 +74,8 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     memo.housekeeping = asyncio.create_task(
         keep_house(sweeper, memo.attendance, memo.health, config.sweep_period, clock)
     )
+    listing = ConsumerGroupListing(kube, config.target_namespaces, metrics.CONSUMER_GROUPS)
+    memo.listing = asyncio.create_task(keep_listing(listing, config.sweep_period))
 
 
 @kopf.on.cleanup()
@@ -80,6 +83,7 @@ async def cleanup(memo: kopf.Memo, **_: Any) -> None:
     """Close what startup opened."""
     memo.stop.set()  # kopf waits five seconds for whoever still looks at its flag, while nobody holds the Lease
     memo.housekeeping.cancel()
+    memo.listing.cancel()
     await memo.resources.aclose()
 
 

@@ -1,4 +1,5 @@
-"""What the controller does beside remediating: it sweeps, and checks that its own watch brings it everything."""
+"""What the controller does beside remediating: it sweeps, checks that its own watch brings it everything, and exports
+which job reads with which consumer group."""
 
 import asyncio
 import logging
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from remediator.adapters.kube import KubeError
+from remediator.services.consumer_groups import ConsumerGroupListing
 from remediator.services.gather import Clock
 from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
@@ -56,3 +58,15 @@ async def keep_house(sweeper: Sweeper, attendance: Attendance, health: Health, p
             log.error("the watch is silent: nobody works on these", extra={"remediations": missing})
         else:
             metrics.WATCH_TIMESTAMP.set_to_current_time()
+
+
+async def keep_listing(listing: ConsumerGroupListing, period: timedelta) -> None:
+    """Keep the exported consumer groups current, for ever."""
+    while True:
+        try:
+            await listing.refresh()
+        except KubeError as error:
+            log.warning("consumer groups not listed", extra={"error": str(error)})
+        except Exception:
+            log.exception("consumer groups not listed")
+        await asyncio.sleep(period.total_seconds())

@@ -83,4 +83,32 @@ class Records(Collector):
         return (name, *(labels[label] for label in self._LABELS[1:])), entered
 
 
+class ConsumerGroups(Collector):
+    """Which FlinkDeployment reads with which consumer group: a gauge that is 1 for each such pair. Rules join it, so
+    that an alert about a consumer group knows the job that it is about."""
+
+    LABELS: Final = ("target_namespace", "consumergroup", "app")
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._pairs: dict[str, frozenset[tuple[str, str]]] = {}
+        registry.register(self)
+
+    def replace(self, namespace: str, pairs: Iterable[tuple[str, str]]) -> None:
+        """Say which pairs of a consumer group and a FlinkDeployment's name a namespace has."""
+        self._pairs = {**self._pairs, namespace: frozenset(pairs)}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Return the series of now; a scrape may come at any moment, from a thread of its own."""
+        family = GaugeMetricFamily(
+            "remediator_consumer_group_info",
+            "1 for each consumer group that a FlinkDeployment (app) names in its annotation.",
+            labels=self.LABELS,
+        )
+        for namespace, pairs in self._pairs.items():
+            for group, app in sorted(pairs):
+                family.add_metric((namespace, group, app), 1)
+        yield family
+
+
 RECORDS = Records(REGISTRY)
+CONSUMER_GROUPS = ConsumerGroups(REGISTRY)
