@@ -193,13 +193,14 @@ def _apply_definitions(kubeconfig: Path | None) -> int:
 
 def _explain(arguments: argparse.Namespace) -> int:
     from remediator.services import explain
+    from remediator.services.documents import BadInput
 
     names = (*REQUIRED_FILES, "job", "checkpoints", "history")
     try:
         policy, decision = explain.explain(
             explain.Files(**{name: getattr(arguments, name) for name in names}), arguments.now or datetime.now(UTC)
         )
-    except explain.BadInput as error:
+    except BadInput as error:
         sys.stderr.write(f"{error}\n")
         return BAD_INPUT
     sys.stdout.write(explain.to_yaml(policy, decision))

@@ -4,15 +4,13 @@ The files are what ``kubectl get -o yaml``, Alertmanager's webhook and JobManage
 """
 
 import json
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from remediator.adapters.alertmanager import as_in_webhook
 from remediator.adapters.flink_rest import to_job
@@ -26,6 +24,7 @@ from remediator.core.incident import incident_hash, remediation_name
 from remediator.core.matching import is_target, target_query
 from remediator.core.record import describe
 from remediator.core.snapshot import Job, Progress, Snapshot
+from remediator.services.documents import BadInput, checked, documents
 from remediator.services.resources import (
     Remediation,
     alert_reference,
@@ -36,11 +35,6 @@ from remediator.services.resources import (
 )
 
 Document = dict[str, Any]
-Read = TypeVar("Read")
-
-
-class BadInput(ValueError):
-    """A file does not hold what it should; the message names the file and the place."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +80,8 @@ def to_yaml(policy: PolicySpec, decision: Decision) -> str:
 def read_snapshot(files: Files, now: datetime) -> Snapshot:
     """Build from files what the controller gathers from a cluster. Raises BadInput."""
     resource = _resource(files.policy, "FlinkRemediationPolicy")
-    policy = _checked(files.policy, lambda: read_policy(resource), "spec")
-    alert = _checked(files.alert, lambda: Alert.model_validate(_one_alert(files.alert)))
+    policy = checked(files.policy, lambda: read_policy(resource), "spec")
+    alert = checked(files.alert, lambda: Alert.model_validate(_one_alert(files.alert)))
     target = _target(files.target)
     query = target_query(policy.target, alert.labels)
     if is_target(query, target):
@@ -146,7 +140,7 @@ def _one_alert(path: Path) -> Any:
 def _target(path: Path) -> FlinkDeployment:
     resource = _resource(path, "FlinkDeployment")
     metadata = {"namespace": "default", "uid": "", **(resource.get("metadata") or {})}
-    return _checked(path, lambda: parse({**resource, "metadata": metadata}))
+    return checked(path, lambda: parse({**resource, "metadata": metadata}))
 
 
 def _job(files: Files, target: FlinkDeployment) -> Job:
@@ -156,18 +150,18 @@ def _job(files: Files, target: FlinkDeployment) -> Job:
     details = {"jid": target.job_id, "state": target.job_state, "vertices": []}
     if files.job is not None:
         details = _single(files.job)
-        _checked(files.job, lambda: to_job(details, None))
-    return _checked(files.checkpoints or files.job or files.target, lambda: to_job(details, checkpoints))
+        checked(files.job, lambda: to_job(details, None))
+    return checked(files.checkpoints or files.job or files.target, lambda: to_job(details, checkpoints))
 
 
 def _history(path: Path | None) -> list[Remediation]:
     if path is None:
         return []
     resources: list[Any] = []
-    for document in _documents(path):
+    for document in documents(path):
         listed = isinstance(document, dict) and isinstance(document.get("items"), list)
         resources += document["items"] if listed else [document]
-    return [_checked(path, partial(_dated, r), f"FlinkRemediation {n}") for n, r in enumerate(resources, 1)]
+    return [checked(path, partial(_dated, r), f"FlinkRemediation {n}") for n, r in enumerate(resources, 1)]
 
 
 def _dated(resource: Document) -> Remediation:
@@ -185,57 +179,7 @@ def _resource(path: Path, kind: str) -> Document:
 
 
 def _single(path: Path) -> Any:
-    documents = _documents(path)
-    if len(documents) != 1:
-        raise BadInput(f"{path}: one document is expected, not {len(documents)}")
-    return documents[0]
-
-
-class _Loader(yaml.SafeLoader):
-    """Leaves moments what they are in the API, text."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012  (as in the class above)
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-def _documents(path: Path) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if text.lstrip()[:1] in ("{", "["):
-            return [json.loads(text)]
-        return [document for document in yaml.load_all(text, _Loader) if document is not None]
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: is no text in UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: no YAML: {' '.join(str(error).split())}") from None
-
-
-def _checked(path: Path, read: Callable[[], Read], place: str = "") -> Read:
-    """Call a reader, and turn what it finds wrong into BadInput."""
-    try:
-        return read()
-    except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False)
-        # A list whose items are wrong is also called too short.
-        parents = {problem["loc"][:n] for problem in problems for n in range(len(problem["loc"]))}
-        found = [_problem(place, problem) for problem in problems if problem["loc"] not in parents]
-        raise BadInput("\n".join(f"{path}: {problem}" for problem in found or [_problem(place, problems[0])])) from None
-    except KeyError as error:
-        raise BadInput(f"{path}: {place + ': ' if place else ''}{error.args[0]} is missing") from None
-    except (TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: {place + ': ' if place else ''}has not the expected form ({error})") from None
-    except BadInput:
-        raise
-    except ValueError as error:
-        raise BadInput(f"{path}: {place + ': ' if place else ''}{error}") from None
-
-
-def _problem(place: str, problem: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in (place, *problem["loc"]) if part != "")
-    return f"{where}: {str(problem['msg']).removeprefix('Value error, ')}"
+    found = documents(path)
+    if len(found) != 1:
+        raise BadInput(f"{path}: one document is expected, not {len(found)}")
+    return found[0]
