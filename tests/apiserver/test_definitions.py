@@ -34,9 +34,7 @@ async def test_what_another_manager_left_behind_is_brought_up_to_date(plane: Con
         assert client.get(f"{URL}/{name}").json()["spec"]["names"]["shortNames"] == ["frem"]
 
 
-@pytest.mark.parametrize(
-    ("file", "told"), [("nowhere", "no cluster to apply to: "), ("dead", "no answer from the API")]
-)
+@pytest.mark.parametrize(("file", "told"), [("nowhere", "nowhere: no such file"), ("dead", "no answer from the API")])
 def test_a_cluster_that_is_not_there_is_told_in_a_line(plane: ControlPlane, file: str, told: str) -> None:
     dead = plane.write_kubeconfig("dead", "https://127.0.0.1:1")
     failed = command(f"--kubeconfig={dead if file == 'dead' else file}")

@@ -16,6 +16,7 @@ from remediator.api import crds
 from remediator.api.base import parse_duration
 from remediator.api.policy import RE2_OPTIONS
 from remediator.config import ControllerConfig, ReceiverConfig
+from remediator.core import doctor as doctoring
 from remediator.telemetry import logging
 
 REQUIRED_FILES = ("policy", "alert", "target")
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     definitions.add_argument("--apply", action="store_true", help="apply them to the cluster, on the server side")
     _option(definitions, "kubeconfig", help="file to connect by with --apply; default: the usual ones", kind=Path)
     _add_explain(commands)
+    _add_doctor(commands)
     return top
 
 
@@ -104,6 +106,32 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     explain.add_argument("--now", type=_moment, metavar="TIME", help="moment to decide at (ISO 8601); default: now")
 
 
+def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="say what FlinkDeployments lack to be watched and remediated",
+        description="Say for each FlinkDeployment what it lacks to be watched and remediated, with the YAML to add.",
+        epilog="Exit code: 0 nothing is missing, 1 something is, 2 bad input or no cluster.",
+    )
+    doctor.add_argument("name", nargs="*", metavar="NAME", help="FlinkDeployments to look at; default: all")
+    doctor.add_argument("-n", "--namespace", help="where they are; default: the namespace of the kubeconfig's context")
+    doctor.add_argument("--release-namespace", help="where the chart is installed; default: --namespace")
+    doctor.add_argument("--kubeconfig", type=Path, metavar="FILE", help="file to connect by; default: the usual ones")
+    doctor.add_argument(
+        "-f",
+        "--file",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="read FlinkDeployments, PodMonitors and policies from a file, without a cluster; may be repeated; "
+        "-: standard input",
+    )
+    doctor.add_argument(
+        "--skip", action="append", default=[], choices=doctoring.CHECKS, help="check to leave out; may be repeated"
+    )
+    doctor.add_argument("-o", "--output", choices=("table", "yaml", "json"), default="table", help="default: table")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     commandline = parser()
@@ -114,6 +142,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _apply_definitions(arguments.kubeconfig) if arguments.apply else _print_definitions()
     if arguments.command == "explain":
         return _explain(arguments)
+    if arguments.command == "doctor":
+        return asyncio.run(_doctor(arguments))
     logging.setup(arguments.log_level)
     common = {
         "namespace": arguments.namespace,
@@ -205,6 +235,27 @@ def _explain(arguments: argparse.Namespace) -> int:
         return BAD_INPUT
     sys.stdout.write(explain.to_yaml(policy, decision))
     return EXIT_CODES[type(decision).__name__]
+
+
+async def _doctor(arguments: argparse.Namespace) -> int:
+    from remediator.adapters import kubeconfig
+    from remediator.adapters.kube import KubeError
+    from remediator.services import doctor
+    from remediator.services.documents import BadInput
+
+    try:
+        if arguments.file:
+            found = doctor.from_files(arguments.file, arguments.namespace or "default")
+        else:
+            namespace = arguments.namespace or kubeconfig.current_namespace(arguments.kubeconfig)
+            async with kubeconfig.connect(arguments.kubeconfig) as kube:
+                found = await doctor.from_cluster(kube, namespace, arguments.release_namespace or namespace)
+        diagnoses = doctor.examine(found, arguments.name, arguments.skip)
+    except (BadInput, KubeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
+    sys.stdout.write(doctor.render(diagnoses, arguments.output))
+    return 1 if any(diagnosis.missing for diagnosis in diagnoses) else 0
 
 
 def _moment(text: str) -> datetime:

@@ -1,14 +1,14 @@
 """Applies CustomResourceDefinitions by server-side apply, for who does not install the chart."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
-from kubernetes.aio import client, config
+from kubernetes.aio import client
 from kubernetes.aio.client.exceptions import ApiException
 
 from remediator.adapters.kube import KubeError, Resource
+from remediator.adapters.kubeconfig import configuration
 from remediator.api.names import FIELD_MANAGER
 
 
@@ -17,15 +17,9 @@ async def apply(definitions: Sequence[Resource], kubeconfig: Path | None) -> lis
 
     Fields that another manager has set are taken over, as an upgrade has to. Raises KubeError.
     """
-    configuration = client.Configuration()
     try:
-        given = {"config_file": str(kubeconfig)} if kubeconfig else {}
-        with warnings.catch_warnings(action="ignore"):  # that there is no kubeconfig is how it is in a pod
-            await config.load_config(client_configuration=configuration, **given)  # type: ignore[no-untyped-call]
-        async with client.ApiClient(configuration) as api:
+        async with client.ApiClient(await configuration(kubeconfig)) as api:
             return [await _apply(client.ApiextensionsV1Api(api), definition) for definition in definitions]
-    except config.ConfigException as error:
-        raise KubeError(f"no cluster to apply to: {error}") from error
     except ApiException as error:
         raise KubeError(f"{error.status} {error.reason}: {(error.body or '')[:500]}") from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:

@@ -43,7 +43,7 @@ def documents(path: Path) -> list[Any]:
         raise BadInput(f"{path}: no YAML: {' '.join(str(error).split())}") from None
 
 
-def checked(path: Path, read: Callable[[], Read], place: str = "") -> Read:
+def checked(path: Path | str, read: Callable[[], Read], place: str = "") -> Read:
     """Call a reader, and turn what it finds wrong into BadInput; ``place`` is where in the file it reads."""
     try:
         return read()
