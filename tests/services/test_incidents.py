@@ -82,6 +82,22 @@ async def test_a_resolution_is_taken_back_while_the_record_waits() -> None:
     assert phase(world.record()) == "Succeeded"
 
 
+async def test_what_was_cancelled_for_a_resolution_that_came_too_early_goes_on() -> None:
+    world = World()
+    world.flink.unreachable.add(JOB)
+    receiver, controller = world.ingest(), world.controller()
+    await notify(receiver, alert(startsAt=at(0)))
+    await controller.work()
+    await notify(receiver, resolved(startsAt=at(0), ends=100))
+    await controller.run(timedelta(seconds=30))
+    assert phase(world.record()) == "Cancelled"
+    world.flink.unreachable.clear()
+    await notify(receiver, alert(startsAt=at(0)))
+    await controller.run(timedelta(seconds=60))
+    assert phase(world.record()) == "Succeeded"
+    assert "AlertFiringAgain" in [entry["reason"] for entry in world.record()["status"]["timeline"]]
+
+
 async def test_a_twins_late_word_changes_nothing() -> None:
     world = World()
     one, other = world.ingest("receiver-0"), world.ingest("receiver-1")

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     APPROVAL_EXPIRED = "ApprovalExpired"
     # It goes on.
     RETRY_REQUESTED = "RetryRequested"
+    ALERT_FIRING_AGAIN = "AlertFiringAgain"
     API_UNAVAILABLE = "ApiUnavailable"
     PLANNED = "Planned"
     PATCHED = "Patched"

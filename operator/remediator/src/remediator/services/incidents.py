@@ -13,11 +13,10 @@ from remediator.api.names import (
     SILENCED_ANNOTATION,
     TARGET_LABEL,
 )
-from remediator.api.reasons import Phase
 from remediator.api.remediation import RemediationSpec
 from remediator.core.incident import Answer, Newest, answer, incident_hash, record_number, remediation_name
 from remediator.core.naming import LABEL_LENGTH, target_hash
-from remediator.services.resources import dump
+from remediator.services.resources import dump, needs_work
 
 log = logging.getLogger(__name__)
 
@@ -102,16 +101,10 @@ class Incidents:
 def _read(resource: Resource, incident: str) -> Newest:
     metadata = resource["metadata"]
     resolved = (metadata.get("annotations") or {}).get(RESOLVED_ANNOTATION)
+    # A record in a phase that only a newer version knows has ended for this one, which cannot work on it.
     return Newest(
         number=record_number(metadata["name"], incident),
         starts_at=datetime.fromisoformat(resource["spec"]["alert"]["startsAt"]),
         resolved_at=datetime.fromisoformat(resolved) if resolved else None,
-        ended=has_ended(resource),
+        ended=not needs_work(metadata, resource.get("status") or {}),
     )
-
-
-def has_ended(resource: Resource) -> bool:
-    """Tell whether nothing more will happen to a record. One in a phase that only a newer version knows has ended for
-    this one, which cannot work on it."""
-    phase = (resource.get("status") or {}).get("phase", Phase.PENDING)
-    return phase not in list(Phase) or Phase(phase).terminal

@@ -27,7 +27,17 @@ from remediator.core.snapshot import Snapshot
 from remediator.services.act import AT_ONCE, Actor
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
-from remediator.services.resources import Remediation, has_ended, read_remediation
+from remediator.services.resources import Remediation, cancelled_too_early, has_ended, read_remediation
+
+# What of a status belongs to an attempt that is over.
+_FRESH: dict[str, Any] = {
+    "plan": None,
+    "proposal": "",
+    "action": "",
+    "after": None,
+    "times": Times(),
+    "conditions": (),
+}
 
 
 class Reconciler:
@@ -56,7 +66,11 @@ class Reconciler:
             return await self._let_go(remediation)
         if remediation.status.phase.terminal:
             retry = remediation.asked(InterventionKind.RETRY, self._clock())
-            return await (self._retry(remediation, retry) if retry else self._let_go(remediation))
+            if retry is not None:
+                return await self._retry(remediation, retry)
+            metadata = remediation.resource["metadata"]
+            again = cancelled_too_early(metadata, remediation.resource["status"])
+            return await (self._go_on(remediation) if again else self._let_go(remediation))
         reverting = remediation.status.phase is Phase.VERIFYING and remediation.status.times.reverting is not None
         cancel = remediation.asked(InterventionKind.CANCEL, self._clock())
         if cancel is not None and not reverting:
@@ -111,20 +125,16 @@ class Reconciler:
             await self._recorder.record(remediation, ended)
             return await self._let_go(remediation)
         message = f"Tried again by {told(asked)}. Before: {status.reason}. {status.message}"
-        fresh = status.model_copy(
-            update={
-                "interventions": interventions,
-                "step": 0,
-                "plan": None,
-                "proposal": "",
-                "policy": "",
-                "action": "",
-                "after": None,
-                "times": Times(),
-                "conditions": (),
-            }
-        )
+        fresh = status.model_copy(update={**_FRESH, "interventions": interventions, "step": 0, "policy": ""})
         await self._recorder.record(remediation, advance(fresh, now, Phase.PENDING, Reason.RETRY_REQUESTED, message))
+        return AT_ONCE
+
+    async def _go_on(self, remediation: Remediation) -> timedelta:
+        """Take up again, at the rung where it was, what was cancelled for a resolution that came too early."""
+        fresh = remediation.status.model_copy(update=_FRESH)
+        message = "The alert fires still, or again: its resolution was taken back."
+        status = advance(fresh, self._clock(), Phase.PENDING, Reason.ALERT_FIRING_AGAIN, message)
+        await self._recorder.record(remediation, status)
         return AT_ONCE
 
     async def _decide(self, remediation: Remediation, policy: PolicySpec) -> timedelta | None:

@@ -12,7 +12,7 @@ from remediator.api.alertmanager import Alert
 from remediator.api.base import Model
 from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION, SILENCED_ANNOTATION
 from remediator.api.policy import PolicySpec
-from remediator.api.reasons import Phase
+from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import (
     AlertReference,
     Intervention,
@@ -135,13 +135,22 @@ def has_ended(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
 
 
 def needs_work(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    """Tell whether somebody has to work on a FlinkRemediation: it has not ended, or a person wants it tried again."""
+    """Tell whether somebody has to work on a FlinkRemediation: it has not ended, its alert fires again,
+    or a person wants it tried again."""
     if not has_ended(metadata, status):
         return (status.get("phase") or Phase.PENDING) in set(Phase)
     if metadata.get("deletionTimestamp"):
         return False
+    if cancelled_too_early(metadata, status):
+        return True
     heeded = [(str(i.get("kind")), str(i.get("value"))) for i in status.get("interventions") or ()]
     return is_new(InterventionKind.RETRY, metadata.get("annotations") or {}, heeded)
+
+
+def cancelled_too_early(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Tell whether a FlinkRemediation was cancelled because its alert was resolved, and that was taken back since."""
+    cancelled = (status.get("phase"), status.get("reason")) == (Phase.CANCELLED, Reason.ALERT_RESOLVED)
+    return cancelled and RESOLVED_ANNOTATION not in (metadata.get("annotations") or {})
 
 
 def read_sibling(resource: Resource) -> Sibling | None:

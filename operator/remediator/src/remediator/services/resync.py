@@ -11,8 +11,9 @@ from remediator.adapters.kube import Conflict, KubeError, NotFound, Resource
 from remediator.api.alertmanager import Webhook
 from remediator.api.reasons import Phase
 from remediator.services.gather import Clock
-from remediator.services.incidents import Incidents, has_ended
+from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest
+from remediator.services.resources import needs_work
 from remediator.telemetry import metrics
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class Resync:
     async def _note_silences(self, records: list[Resource], state: State) -> None:
         for record in records:
             known = _fingerprint(record) in state.fingerprints
-            if known and not has_ended(record) and not _in_flight(record):
+            if known and _waits(record):
                 await self._changed(self._incidents.silence(record, state.silenced.get(_fingerprint(record), "")))
 
     async def _changed(self, change: Awaitable[None]) -> bool:
@@ -87,6 +88,10 @@ class Resync:
 
 def _fingerprint(record: Resource) -> str:
     return str(record["spec"]["alert"]["fingerprint"])
+
+
+def _waits(record: Resource) -> bool:
+    return needs_work(record["metadata"], record.get("status") or {}) and not _in_flight(record)
 
 
 def _in_flight(record: Resource) -> bool:
