@@ -146,14 +146,15 @@ class Controller:
         self._due: dict[str, datetime] = {}
 
     async def run(self, duration: timedelta) -> None:
-        """Let time pass, in steps of a second at most, and do what is due."""
+        """Let time pass, from one due step to the next, and do what is due."""
         end = self._world.now + duration
         while True:
             self._world.flink.reconcile()
             await self.work()
             if self._world.now >= end:
                 return
-            self._world.now = min(end, self._world.now + timedelta(seconds=1))
+            due = [moment for name, moment in self._due.items() if to_be_worked_on(self._world, name)]
+            self._world.now = min(end, *due) if due else end
 
     async def work(self) -> None:
         """Do what is due now."""
