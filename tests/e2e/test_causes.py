@@ -67,8 +67,8 @@ def test_a_consumer_that_stands_still_is_restored_when_a_person_agrees(cluster: 
         pipeline.hang()
         wait_for("KafkaConsumerStalled is firing", lambda: pipeline.alert() == "firing", 600)
         asked = remediation_in({"AwaitingApproval"}, cluster, "KafkaConsumerStalled", PIPELINE, since, 120)
-        name = asked["metadata"]["name"]
-        cluster.kubectl("annotate", "frem", name, "remediation.streaming-monitoring.dev/approval=approved")
+        name, plan = asked["metadata"]["name"], asked["status"]["proposal"]
+        cluster.kubectl("annotate", "frem", name, f"remediation.streaming-monitoring.dev/approval=approved:{plan}")
         answer = ended_remediation(cluster, "KafkaConsumerStalled", PIPELINE, since, 600)
     assert answer["status"]["phase"] == "Succeeded", answer["status"]
     pipeline.wait_healthy(print)
