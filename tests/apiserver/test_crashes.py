@@ -82,12 +82,20 @@ class Driver:
         leases, recorder = TargetLeases(kube, namespace), Recorder(kube, "test")
         return Reconciler(kube, gatherer, Actor(kube, gatherer, leases, recorder, clock), leases, recorder, clock)
 
+    async def settle(self, service: Reconciler, name: str) -> None:
+        """Step until it has looked whether others are in trouble, too, and the plan comes next."""
+        delay = await service.step(self.installation.world.namespace, name)
+        assert delay is not None
+        await asyncio.sleep(delay.total_seconds())
+
     async def drive(self, kube: Any, name: str) -> None:
         """Step until nothing is left to do."""
         service = self.reconciler(kube)
-        for _ in range(30):
-            if await service.step(self.installation.world.namespace, name) is None:
+        for _ in range(60):
+            delay = await service.step(self.installation.world.namespace, name)
+            if delay is None:
                 return
+            await asyncio.sleep(min(delay.total_seconds(), 0.5))
         raise AssertionError(f"{name} does not come to an end")
 
 
@@ -171,6 +179,7 @@ async def test_somebody_elses_change_between_plan_and_patch_is_respected(install
     async with driving(installation) as driver:
         name = await driver.receive(job.alert())
         service = driver.reconciler(driver.controller)
+        await driver.settle(service, name)
         await service.step(job.world.namespace, name)
         assert job.phase() == "Executing"
         job.world.merge(job.path, {"spec": {"job": {"parallelism": 3}, "flinkConfiguration": {"user.key": "new"}}})
@@ -184,6 +193,7 @@ async def test_two_remediations_of_one_target_do_not_act_together(installation: 
     async with driving(installation) as driver:
         names = [await driver.receive(job.alert(fingerprint=f)) for f in ("f1", "f2")]
         service = driver.reconciler(driver.controller)
+        await asyncio.gather(*(driver.settle(service, name) for name in names))
         await asyncio.gather(*(service.step(job.world.namespace, name) for name in names))
     phases = sorted((r.get("status") or {}).get("phase", "Pending") for r in job.remediations())
     assert phases == ["Executing", "Pending"]
