@@ -62,7 +62,7 @@ class Outside:
             {
                 "id": v,
                 "name": v,
-                "parallelism": min(target.overrides.get(v, target.parallelism), limit),
+                "parallelism": min(target.overrides.get(v, target.parallelism or 1), limit),
                 "maxParallelism": 128,
                 "status": "RUNNING",
             }

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from remediator.core.flinkdeployment import OVERRIDES_KEY
+from remediator.core.configuration import OVERRIDES_KEY
 
 from apiserver.conftest import Install
 from apiserver.installation import Installation, Process, Receiver

@@ -83,11 +83,32 @@ def _spent(count: int, ago: timedelta) -> tuple[Any, ...]:
     return tuple(sibling(f"s{n}", actions=(NOW - ago,), finished=NOW - ago) for n in range(count))
 
 
+def _many(count: int) -> Any:
+    return job(vertices=tuple(Vertex(f"{n:032x}", "v", 2, 128) for n in range(count)))
+
+
 CASES = [
     (Reason.ALERT_RESOLVED, Cancel, {"resolved": True}),
     (Reason.PAUSED, Wait, {"policy": policy(guards={"pauseRequests": ["migration"]})}),
     (Reason.TARGET_NOT_FOUND, Refuse, {"target": None}),
     (Reason.TARGET_NOT_FOUND, Refuse, {"target": None, "target_ref": TargetReference(namespace="streaming", name="g")}),
+    (
+        Reason.TARGET_UNREADABLE,
+        Refuse,
+        {"target": None, "unreadable": "spec.job.parallelism is not a whole number of at least 0 but 'two'"},
+    ),
+    (Reason.TARGET_BEING_DELETED, Refuse, {"target": _marked(deletionTimestamp="2026-03-01T02:40:00Z")}),
+    (Reason.TARGET_BEING_DELETED, Refuse, _restore(in_state("DELETING"))),
+    (
+        Reason.RECORD_UNREADABLE,
+        Wait,
+        {"siblings": (sibling(unreadable="status.attempts: Input should be a valid tuple"),)},
+    ),
+    (Reason.PLAN_TOO_LARGE, Refuse, {"job": _many(1100)}),
+    (Reason.PLAN_TOO_LARGE, Refuse, {"job": _many(1000)}),
+    (Reason.JOB_MANAGER_UNREACHABLE, Wait, {"job": job(completed=None, checkpoints_known=False)}),
+    (Reason.NO_COMPLETED_CHECKPOINT, Refuse, _restore(target(), job=job(completed=None, checkpointing=False))),
+    (Reason.TARGET_NOT_STABLE, Wait, {"target": in_state("SOMETHING_NEW")}),
     (Reason.TARGET_REPLACED, Refuse, {"target_ref": _elsewhere(1)}),
     (Reason.NOT_OPTED_IN, Refuse, {"target": _without_label()}),
     (Reason.STATELESS_UPGRADE_MODE, Refuse, {"target": target(job={"parallelism": 2})}),
@@ -192,6 +213,9 @@ def test_a_guard_objects(reason: Reason, kind: type, changes: dict[str, Any]) ->
         },
         _restore(target()),
         _restore(in_state("FAILED")),
+        _restore(in_state("FAILED"), job=job(completed=None, checkpoints_known=False)),
+        {"siblings": (sibling(target=_elsewhere(1), unreadable="status"),)},
+        {"job": _many(500)},
         {"policy": policy(actions=ONLY_IF_FAILED), "target": in_state("FAILED")},
         {"policy": IN_PLACE},
         {"job": job(vertices=(*job().vertices, Vertex("dd", "lookup table", 1, 128, "FINISHED")))},

@@ -13,9 +13,10 @@ from remediator.api.names import PLAN_ANNOTATION
 from remediator.api.policy import ActionType, PolicySpec, Strategy
 from remediator.api.reasons import Phase
 from remediator.api.remediation import Method, TargetReference
+from remediator.core.configuration import OVERRIDES_KEY
 from remediator.core.decide import decide
 from remediator.core.decision import Act
-from remediator.core.flinkdeployment import OVERRIDES_KEY, parse
+from remediator.core.flinkdeployment import parse
 from remediator.core.guards import CHAIN
 from remediator.core.scale import current_parallelism
 from remediator.core.snapshot import Checkpoint, Job, Progress, Snapshot, Vertex

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from remediator.api.names import PLAN_ANNOTATION
 from remediator.api.policy import Action, Scale
 from remediator.api.remediation import Method, Plan
-from remediator.core.flinkdeployment import OVERRIDES_KEY, format_overrides, parse, parse_overrides
+from remediator.core.configuration import OVERRIDES_KEY, format_overrides, parse_overrides
+from remediator.core.flinkdeployment import parse
 from remediator.core.patch import inverse_id
 from remediator.core.scale import current_parallelism, desired_parallelism, plan_scale, too_small
 from worlds import apply_json_patch, flink_resource, job, target

@@ -9,7 +9,8 @@ import pytest
 from remediator.api.policy import Action, Scale
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan, Times
-from remediator.core.flinkdeployment import OVERRIDES_KEY, FlinkDeployment, parse
+from remediator.core.configuration import OVERRIDES_KEY
+from remediator.core.flinkdeployment import FlinkDeployment, parse
 from remediator.core.scale import plan_scale
 from remediator.core.snapshot import Checkpoint
 from remediator.core.verification import Ineffective, NotYet, Observation, Overridden, Verified, judge, measure

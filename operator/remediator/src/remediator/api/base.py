@@ -87,18 +87,23 @@ Time = Annotated[AwareDatetime, PlainSerializer(_kubernetes_time, return_type=st
 PreciseTime = Annotated[AwareDatetime, PlainSerializer(_precise_time, return_type=str)]
 """A moment in milliseconds: what latencies are computed from."""
 
-JsonText = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 65536})]
+JSON_TEXT_LIMIT: Final = 65_536
+JsonText = Annotated[str, WithJsonSchema({"type": "string", "maxLength": JSON_TEXT_LIMIT})]
 """A JSON document as text, so that the schema needs no hole for it."""
 
 
 class Model(BaseModel):
-    """A part of a custom resource: camelCase outside, frozen inside, no unknown fields."""
+    """A part of a custom resource: camelCase outside, frozen inside.
+
+    Unknown fields are not read: after a rollback, what a newer version wrote must not change a decision. A file that
+    a person wrote is to be validated with ``extra="forbid"``.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         frozen=True,
-        extra="forbid",
+        extra="ignore",
         use_attribute_docstrings=True,
     )
 

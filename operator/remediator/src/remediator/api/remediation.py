@@ -12,11 +12,17 @@ from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase
 
 Name = Annotated[str, Field(max_length=253)]
-LabelSet = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=64)]
+LABELS_LIMIT = 64
+TEXT_LIMIT = 4096
+LabelSet = Annotated[dict[str, Annotated[str, Field(max_length=TEXT_LIMIT)]], Field(max_length=LABELS_LIMIT)]
 TIMELINE_LIMIT = 20
 ATTEMPTS_LIMIT = 16
 INTERVENTIONS_LIMIT = 16
 INTERVENTION_LENGTH = 256
+PATH_LIMIT = 2048
+NAMES_LIMIT = 1024
+NAME_LIMIT = 256
+"""Names and ids of vertices in a plan, and the characters of each."""
 
 
 class PolicyReference(Model):
@@ -49,7 +55,9 @@ class AlertReference(Model):
     starts_at: PreciseTime
     """When this occurrence began."""
     labels: LabelSet
-    """Labels of the alert."""
+    """Labels of the alert; of more than the record has room for, those that the policy names."""
+    shortened: Annotated[tuple[Name, ...], Field(max_length=LABELS_LIMIT)] = ()
+    """Labels of which only the beginning is kept. Whether the policy answers was decided on the whole."""
     annotations: LabelSet = Field(default_factory=dict)
     """Annotations of the alert."""
     generator_url: Annotated[str, Field(alias="generatorURL", max_length=4096)] = ""
@@ -101,13 +109,15 @@ class Plan(Model):
     """Parallelism of the job when the plan was made."""
     parallelism_after: int
     """Parallelism asked for."""
-    vertices: Annotated[tuple[str, ...], Field(max_length=1024)] = ()
+    job_parallelism: int | None = None
+    """spec.job.parallelism when the plan was made; none where it was not set."""
+    vertices: Annotated[tuple[Annotated[str, Field(max_length=NAME_LIMIT)], ...], Field(max_length=NAMES_LIMIT)] = ()
     """Ids of the job's vertices that are to run at the new parallelism."""
     checkpoint: int | None = None
     """Id of the checkpoint that a Restore is expected to start from, or a later one."""
     nonce: int | None = None
     """The restartNonce or savepointRedeployNonce that the patch sets."""
-    left_alone: Annotated[tuple[str, ...], Field(max_length=1024)] = ()
+    left_alone: Annotated[tuple[Annotated[str, Field(max_length=NAME_LIMIT)], ...], Field(max_length=NAMES_LIMIT)] = ()
     """Names of the vertices that have a parallelism of their own and keep it."""
     warnings: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=8)] = ()
     """What stands against the plan without stopping it, each with its reason constant."""
@@ -143,7 +153,7 @@ class Measurement(Model):
     """Parallelism of the planned vertices, by JobManager REST."""
     checkpoint: int | None = None
     """Id of the latest checkpoint that the job could start from."""
-    checkpoint_path: Annotated[str, Field(max_length=2048)] = ""
+    checkpoint_path: Annotated[str, Field(max_length=PATH_LIMIT)] = ""
     """Where it is stored; empty where JobManager REST names no place."""
     query_value: float | None = None
     """Value of a series that the policy's query returned, where it is a finite number."""

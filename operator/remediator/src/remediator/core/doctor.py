@@ -298,7 +298,7 @@ def _policy(target: FlinkDeployment) -> Document:
                 {"label": "severity", "operator": "=", "value": "critical"},
             ],
             "target": {"namespace": target.namespace, "consumerGroupLabel": "consumergroup"},
-            "actions": [{"type": "Scale", "scale": {"factor": 2, "max": 2 * target.parallelism}}],
+            "actions": [{"type": "Scale", "scale": {"factor": 2, "max": 2 * (target.parallelism or 1)}}],
             "verify": {
                 "query": 'streaming:kafka_consumergroup_lag:sum{consumergroup="{{ labels.consumergroup }}"} < 1000',
                 "for": "1m",

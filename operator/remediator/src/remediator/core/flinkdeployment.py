@@ -1,19 +1,29 @@
-"""Reads a FlinkDeployment (flink.apache.org/v1beta1) as Flink's operator 1.7 to 1.15 write it."""
+"""Reads a FlinkDeployment (flink.apache.org/v1beta1) as Flink's operator 1.7 to 1.16 write it."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from remediator.api.names import CONSUMER_GROUPS_ANNOTATION, ENABLED_LABEL
-
-OVERRIDES_KEY = "pipeline.jobvertex-parallelism-overrides"
+from remediator.core import reconciled
+from remediator.core.configuration import flatten, overrides_in
 
 # Characters of the operator's words that a message has room for.
 _TOLD_LENGTH = 300
-# How Flink's operator words UpgradeFailureException (AbstractJobReconciler, ApplicationReconciler).
-_MANUAL_RESTORE_SIGNS = ("Manual restore required", "manual restore required", "HA metadata is not available")
+# How Flink's operator says that it cannot restore a job (UpgradeFailureException; up to 1.9 RecoveryFailureException):
+# up to 1.12 "HA data is not available to make stateful upgrades. ... Manual restore required.", "HA metadata not
+# available to restore from last state." and "... not externally addressable, manual recovery required."; from 1.10 on
+# "... last checkpoint is unknown ... Manual restore required."; from 1.13 on the words of CommonStatus.MSG_*.
+_MANUAL_RESTORE = re.compile(r"manual (restore|recovery) required|HA (meta)?data (is )?not available", re.IGNORECASE)
+# JobManagerDeploymentStatus.
+_NO_JOB_MANAGER = frozenset({"MISSING", "ERROR"})
+
+
+class Unreadable(ValueError):
+    """A FlinkDeployment has a field of another form than its definition; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,14 @@ class FlinkDeployment:
     name: str
     uid: str
     generation: int
+    resource_version: str
+    being_deleted: bool
+    """Whether somebody has deleted it, though a finalizer may keep it for a while."""
     observed_generation: int | None
+    """The generation that Flink's operator has observed or reconciled; None where it says nothing."""
+    caught_up: bool
+    """Whether Flink's operator has seen the latest spec: by the generation that it observed or reconciled, or, where
+    both are behind, because the spec that it reconciled asks for the same (1.10 leaves changes that need no work)."""
     before_operator_1_8: bool
     """Whether Flink's operator is older than 1.8, the first to write ``status.observedGeneration``."""
     labels: Mapping[str, str]
@@ -43,13 +60,17 @@ class FlinkDeployment:
     mode: str
     flink_version: str
     upgrade_mode: str
-    parallelism: int
+    parallelism: int | None
+    """``spec.job.parallelism``; None where it is not set."""
+    overrides: Mapping[str, int]
+    """Parallelism by vertex id, where the configuration overrides it."""
     restart_nonce: int | None
     savepoint_redeploy_nonce: int | None
     savepoint_path: str
     task_manager_replicas: int | None
-    raw_configuration: Mapping[str, Any]
+    raw_configuration: Mapping[str, Any] | None
     configuration: Mapping[str, str]
+    """The same with dotted keys."""
     lifecycle_state: str
     reconciliation_state: str
     job_manager_state: str
@@ -59,26 +80,19 @@ class FlinkDeployment:
     managers: tuple[Manager, ...]
 
     @property
-    def opted_in(self) -> bool:
-        """Whether the owner allows remediation."""
-        return self.labels.get(ENABLED_LABEL) == "true"
-
-    @property
     def consumer_groups(self) -> frozenset[str]:
         """Kafka consumer groups the job reads with, by its owner's annotation."""
         return consumer_groups(self.annotations)
 
     @property
-    def overrides(self) -> dict[str, int]:
-        """Parallelism by vertex id, where the configuration overrides it."""
-        return parse_overrides(self.configuration.get(OVERRIDES_KEY, ""))
+    def opted_in(self) -> bool:
+        """Whether the owner allows remediation."""
+        return self.labels.get(ENABLED_LABEL) == "true"
 
     @property
     def autoscaled(self) -> bool:
-        """Whether Flink's own autoscaler decides on the parallelism."""
-        return self._switched_on("job.autoscaler.enabled") or self._switched_on(
-            "kubernetes.operator.job.autoscaler.enabled"
-        )
+        """Whether Flink's own autoscaler decides on the parallelism; one that only advises does not."""
+        return self._autoscaler("enabled", False) and self._autoscaler("scaling.enabled", True)
 
     @property
     def told(self) -> str:
@@ -97,12 +111,18 @@ class FlinkDeployment:
     @property
     def asks_for_manual_restore(self) -> bool:
         """Whether Flink's operator has said that it cannot restore the job by itself."""
-        return any(sign in self.error for sign in _MANUAL_RESTORE_SIGNS)
+        return _MANUAL_RESTORE.search(self.error) is not None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the JobManager is gone and Flink's operator cannot bring it back, whatever lifecycle state it writes:
+        STABLE, DEPLOYED or UPGRADING up to 1.12, UPGRADING or FAILED since 1.13."""
+        return self.asks_for_manual_restore and self.job_manager_state in _NO_JOB_MANAGER
 
     @property
     def failed(self) -> bool:
         """Whether the job has failed for good, as far as Flink's operator knows."""
-        return "FAILED" in (self.lifecycle_state, self.job_state)
+        return self.lost or "FAILED" in (self.lifecycle_state, self.job_state)
 
     @property
     def starts_again_after_failures(self) -> bool:
@@ -115,103 +135,145 @@ class FlinkDeployment:
         """Whether Flink's operator is bringing the job back by means of its own."""
         if self.asks_for_manual_restore:
             return False
-        if self.job_state == "FAILED" and self._switched_on("kubernetes.operator.job.restart.failed"):
+        if self.job_state == "FAILED" and self.switched("kubernetes.operator.job.restart.failed", False):
             return True
-        recovery = self.configuration.get("kubernetes.operator.jm-deployment-recovery.enabled", "true")
         return self.job_manager_state in ("DEPLOYING", "DEPLOYED_NOT_READY") or (
-            self.job_manager_state == "MISSING" and recovery.lower() == "true"
+            self.job_manager_state == "MISSING" and self.switched("kubernetes.operator.jm-deployment-recovery.enabled")
         )
 
-    def _switched_on(self, key: str) -> bool:
-        return self.configuration.get(key, "").lower() == "true"
+    def switched(self, key: str, default: bool = True) -> bool:
+        """Tell whether a key of the configuration, true or false, is true."""
+        return self.configuration.get(key, str(default)).lower() == "true"
 
-    @property
-    def caught_up(self) -> bool:
-        """Whether Flink's operator has seen the latest spec."""
-        return self.observed_generation is not None and self.observed_generation >= self.generation
+    def _autoscaler(self, option: str, default: bool) -> bool:
+        # AutoScalerOptions: keys as they were named before 1.7 count where the new ones are missing.
+        older = self.switched(f"kubernetes.operator.job.autoscaler.{option}", default)
+        return self.switched(f"job.autoscaler.{option}", older)
 
 
 def parse(resource: Mapping[str, Any]) -> FlinkDeployment:
-    """Read a FlinkDeployment as the API server returns it. Missing fields get the operator's defaults."""
-    metadata, spec = resource["metadata"], resource.get("spec") or {}
-    status = resource.get("status") or {}
-    job, task_manager = spec.get("job") or {}, spec.get("taskManager") or {}
-    job_status = status.get("jobStatus") or {}
-    reconciliation = status.get("reconciliationStatus") or {}
-    raw_configuration = spec.get("flinkConfiguration") or {}
+    """Read a FlinkDeployment as the API server returns it. Missing fields get the operator's defaults.
+
+    Raises Unreadable for a field that a decision could rest on and that has another form.
+    """
+    metadata, spec = _mapping(resource, "metadata"), _mapping(resource, "spec", "spec")
+    status = _mapping(resource, "status", "status")
+    job, job_status = _mapping(spec, "job", "spec.job"), _mapping(status, "jobStatus", "status.jobStatus")
+    task_manager = _mapping(spec, "taskManager", "spec.taskManager")
+    reconciliation = _mapping(status, "reconciliationStatus", "status.reconciliationStatus")
+    configuration = _mapping(spec, "flinkConfiguration", "spec.flinkConfiguration")
+    flat = flatten(configuration)
+    try:
+        overrides = overrides_in(flat)
+    except ValueError as error:
+        raise Unreadable(f"spec.flinkConfiguration.{error}") from None
+    generation = _integer(metadata, "generation", "metadata.generation", minimum=0) or 0
+    observed = _integer(status, "observedGeneration", "status.observedGeneration") or 0
+    last = reconciled.read(reconciliation.get("lastReconciledSpec"))
+    last_generation, last_spec = (last.generation or 0, last.spec) if last else (0, {})
+    lifecycle = _word(status, "lifecycleState")
     return FlinkDeployment(
-        namespace=metadata["namespace"],
-        name=metadata["name"],
-        uid=metadata["uid"],
-        generation=metadata.get("generation") or 0,
-        observed_generation=_observed_generation(status, reconciliation),
-        before_operator_1_8=not status.get("observedGeneration"),
-        labels=metadata.get("labels") or {},
-        annotations=metadata.get("annotations") or {},
+        namespace=_name(metadata, "namespace"),
+        name=_name(metadata, "name"),
+        uid=_name(metadata, "uid"),
+        generation=generation,
+        resource_version=_word(metadata, "resourceVersion"),
+        being_deleted=bool(metadata.get("deletionTimestamp")) or lifecycle in ("DELETING", "DELETED"),
+        observed_generation=max(observed, last_generation) or None,
+        caught_up=(0 < max(observed, last_generation) >= generation)
+        or (last is not None and reconciled.same_work(spec, last_spec)),
+        before_operator_1_8=observed == 0 and last_generation > 0,
+        labels=_texts(metadata, "labels"),
+        annotations=_texts(metadata, "annotations"),
         has_job=bool(job),
-        mode=spec.get("mode") or "native",
-        flink_version=spec.get("flinkVersion") or "",
-        upgrade_mode=job.get("upgradeMode") or "stateless",
-        parallelism=job.get("parallelism") or 1,
-        restart_nonce=spec.get("restartNonce"),
-        savepoint_redeploy_nonce=job.get("savepointRedeployNonce"),
-        savepoint_path=job.get("initialSavepointPath") or "",
-        task_manager_replicas=task_manager.get("replicas"),
-        raw_configuration=raw_configuration,
-        configuration=flatten(raw_configuration),
-        lifecycle_state=status.get("lifecycleState") or "",
-        reconciliation_state=reconciliation.get("state") or "",
-        job_manager_state=status.get("jobManagerDeploymentStatus") or "",
-        job_state=job_status.get("state") or "",
-        job_id=job_status.get("jobId") or "",
-        error=status.get("error") or "",
-        managers=tuple(
-            Manager(entry.get("manager") or "", _moment(entry.get("time")))
-            for entry in metadata.get("managedFields") or ()
-            if not entry.get("subresource")
-        ),
+        mode=_text(spec, "mode", "spec.mode") or "native",
+        flink_version=_text(spec, "flinkVersion", "spec.flinkVersion"),
+        upgrade_mode=_text(job, "upgradeMode", "spec.job.upgradeMode") or "stateless",
+        parallelism=_integer(job, "parallelism", "spec.job.parallelism", minimum=0) or None,
+        overrides=overrides,
+        restart_nonce=_integer(spec, "restartNonce", "spec.restartNonce"),
+        savepoint_redeploy_nonce=_integer(job, "savepointRedeployNonce", "spec.job.savepointRedeployNonce"),
+        savepoint_path=_text(job, "initialSavepointPath", "spec.job.initialSavepointPath"),
+        task_manager_replicas=_integer(task_manager, "replicas", "spec.taskManager.replicas"),
+        raw_configuration=configuration if spec.get("flinkConfiguration") is not None else None,
+        configuration=flat,
+        lifecycle_state=lifecycle,
+        reconciliation_state=_word(reconciliation, "state"),
+        job_manager_state=_word(status, "jobManagerDeploymentStatus"),
+        job_state=_word(job_status, "state"),
+        job_id=_word(job_status, "jobId"),
+        error=_word(status, "error"),
+        managers=_managers(metadata.get("managedFields")),
     )
 
 
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def consumer_groups(annotations: Mapping[str, str]) -> frozenset[str]:
+def consumer_groups(annotations: Mapping[str, Any]) -> frozenset[str]:
     """Read the annotation that names a job's consumer groups."""
-    named = annotations.get(CONSUMER_GROUPS_ANNOTATION, "")
+    named = str(annotations.get(CONSUMER_GROUPS_ANNOTATION, ""))
     return frozenset(group.strip() for group in named.split(",") if group.strip())
 
 
-def parse_overrides(text: str) -> dict[str, int]:
-    """Read ``VERTEX:4,VERTEX:2`` (Flink's map syntax). Parts that are none are left out."""
-    pairs = (part.strip().rpartition(":") for part in text.split(","))
-    return {vertex: int(number) for vertex, _, number in pairs if vertex and number.isdigit()}
+def _name(metadata: Mapping[str, Any], field: str) -> str:
+    value = metadata.get(field)
+    if not isinstance(value, str):
+        raise Unreadable(f"metadata.{field} is missing")
+    return value
 
 
-def format_overrides(overrides: Mapping[str, int]) -> str:
-    """Write what :func:`parse_overrides` reads, in a stable order."""
-    return ",".join(f"{vertex}:{number}" for vertex, number in sorted(overrides.items()))
+def _managers(entries: object) -> tuple[Manager, ...]:
+    listed = [e for e in entries if isinstance(e, Mapping)] if isinstance(entries, list) else []
+    return tuple(Manager(_word(e, "manager"), _moment(e.get("time"))) for e in listed if not e.get("subresource"))
 
 
-def flatten(configuration: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Flatten a configuration, which may be nested since operator 1.13, to dotted keys."""
-    flat: dict[str, str] = {}
-    for key, value in configuration.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = str(value).lower() if isinstance(value, bool) else str(value)
-    return flat
-
-
-def _observed_generation(status: Mapping[str, Any], reconciliation: Mapping[str, Any]) -> int | None:
-    if status.get("observedGeneration"):
-        return int(status["observedGeneration"])
-    # Operator 1.7 leaves the field empty; the spec it reconciled last carries the generation.
+def _moment(text: object) -> datetime | None:
     try:
-        last = json.loads(reconciliation.get("lastReconciledSpec") or "{}")
+        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
     except ValueError:
         return None
-    generation = ((last.get("resource_metadata") or {}).get("metadata") or {}).get("generation")
-    return int(generation) if generation else None
+    return moment if moment is not None and moment.tzinfo is not None else None
+
+
+def _mapping(parent: Mapping[str, Any], key: str, place: str = "") -> Mapping[str, Any]:
+    value = parent.get(key)
+    if value is not None and not isinstance(value, Mapping):
+        raise Unreadable(f"{place or key} is not a map but {_form(value)}")
+    return value or {}
+
+
+def _texts(parent: Mapping[str, Any], key: str) -> Mapping[str, str]:
+    place = f"metadata.{key}"
+    texts = _mapping(parent, key, place)
+    for name in texts:
+        _text(texts, name, f"{place}.{name}")
+    return texts
+
+
+def _text(parent: Mapping[str, Any], key: str, place: str) -> str:
+    value = parent.get(key)
+    if value is not None and not isinstance(value, str):
+        raise Unreadable(f"{place} is not a text but {_form(value)}")
+    return value or ""
+
+
+def _form(value: object) -> str:
+    """Name the form of a value, not the value, which may be a secret."""
+    forms = {str: "a text", bool: "a truth value", int: "a number", float: "a number", list: "a list", dict: "a map"}
+    return forms.get(type(value), type(value).__name__)
+
+
+def _integer(parent: Mapping[str, Any], key: str, place: str, minimum: int | None = None) -> int | None:
+    value = parent.get(key)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or (minimum is not None and value < minimum):
+        least = "" if minimum is None else f" of at least {minimum}"
+        raise Unreadable(f"{place} is not a whole number{least} but {str(value)[:40]!r}")
+    return value
+
+
+def _word(parent: Mapping[str, Any], key: str) -> str:
+    """What Flink's operator or the API server wrote; a value of another form is a word that nothing knows."""
+    value = parent.get(key)
+    return "" if value is None else str(value)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import re2
 
-from remediator.api.policy import RE2_OPTIONS, Matcher, Operator, TargetSelector
+from remediator.api.policy import RE2_OPTIONS, Matcher, Operator, PolicySpec, TargetSelector
 from remediator.core.flinkdeployment import FlinkDeployment
+from remediator.core.template import labels_in
 
 
 def first_mismatch(matchers: tuple[Matcher, ...], labels: Mapping[str, str]) -> Matcher | None:
@@ -57,3 +58,16 @@ def is_target(query: ByName | ByConsumerGroup, target: FlinkDeployment) -> bool:
     if isinstance(query, ByName):
         return query.name == target.name
     return query.group in target.consumer_groups
+
+
+def named_labels(policy: PolicySpec) -> list[str]:
+    """Return the labels of an alert that decisions by this policy rest on, each once."""
+    selector, after = policy.target, policy.revert.after
+    labels = [matcher.label for matcher in policy.match]
+    labels += [
+        selector.namespace_label,
+        *(name for name in (selector.name_label, selector.consumer_group_label) if name is not None),
+    ]
+    for query in (policy.verify.query, after.query if after else None):
+        labels += labels_in(query or "")
+    return list(dict.fromkeys(labels))

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from remediator.api.names import PLAN_ANNOTATION
+from remediator.api.names import ENABLED_LABEL, PLAN_ANNOTATION
+from remediator.core.configuration import OVERRIDES_KEY, at, format_overrides, place
 from remediator.core.flinkdeployment import FlinkDeployment
 
 Operation = dict[str, Any]
@@ -24,46 +25,66 @@ class Change:
     """What is there now, or ABSENT."""
     new: Any
     undo: Any = ABSENT
-    """What an inverse patch writes instead of the old value, where that was absent."""
-    test: tuple[str, Any] | None = None
-    """Path and value that stand for an old value that is absent."""
+    """What an inverse patch writes instead of the old value."""
+    parent: str = ""
+    """Path of a map that the patch has to make first."""
 
 
 def patch(changes: Sequence[Change], target: FlinkDeployment, plan_id: str) -> str:
-    """Return the patch as text. It applies once: to this very resource, in the generation that the plan was made for.
+    """Return the patch as text. It applies once: to this very resource, in the generation that the plan was made for,
+    while its owner allows it.
 
     A generation never comes back, so not even somebody who takes the change back, with our annotation, between patch
-    and record makes it apply again. What it changes is tested as well, for the reader and for its own sake.
+    and record makes it apply again. It counts every change of the spec, so it also stands for what is absent, which a
+    patch cannot test. The values that are changed are tested as well, for the reader and for their own sake.
     """
-    operations: list[Operation] = [
-        {"op": "test", "path": "/metadata/uid", "value": target.uid},
-        {"op": "test", "path": "/metadata/generation", "value": target.generation},
-    ]
+    operations = [*_identity(target), _test(pointer("metadata", "generation"), target.generation)]
+    operations += [_test(change.path, change.old) for change in changes if change.old is not ABSENT]
     for change in changes:
-        if change.test is not None:
-            operations.append({"op": "test", "path": change.test[0], "value": change.test[1]})
-        elif change.old is not ABSENT:
-            operations.append({"op": "test", "path": change.path, "value": change.old})
-    operations += [{"op": "add", "path": change.path, "value": change.new} for change in changes]
+        if change.parent:
+            operations.append(_add(change.parent, {}))
+        operations.append(_add(change.path, change.new))
     if not target.annotations:
-        operations.append({"op": "add", "path": "/metadata/annotations", "value": {}})
+        # Who annotates it meanwhile must not lose what they wrote: no generation counts that, and that a map is absent
+        # cannot be tested.
+        if target.resource_version:
+            operations.insert(0, _test(pointer("metadata", "resourceVersion"), target.resource_version))
+        operations.append(_add(pointer("metadata", "annotations"), {}))
     # In the same patch, so that a restarted controller knows for certain whether it was applied.
-    operations.append({"op": "add", "path": annotation_path(), "value": plan_id})
+    operations.append(_add(annotation_path(), plan_id))
     return json.dumps(operations)
 
 
-def inverse(changes: Sequence[Change], plan_id: str, tests: Sequence[tuple[str, Any]] = ()) -> str:
-    """Return the patch that takes the changes back, as text; it applies only to what the plan has left behind, where
-    further values (``tests``: JSON pointers and values) are as they were."""
-    operations: list[Operation] = [{"op": "test", "path": annotation_path(), "value": plan_id}]
-    operations += [{"op": "test", "path": path, "value": value} for path, value in tests]
-    operations += [{"op": "test", "path": change.path, "value": change.new} for change in changes]
+def inverse(
+    changes: Sequence[Change], target: FlinkDeployment, plan_id: str, tests: Sequence[tuple[str, Any]] = ()
+) -> str:
+    """Return the patch that takes the changes back, as text. It applies only to what the plan has left behind, while
+    the owner allows it, and where further values (``tests``: JSON pointers and values) are as they were."""
+    operations = [*_identity(target), _test(annotation_path(), plan_id)]
+    operations += [_test(path, value) for path, value in tests]
+    operations += [_test(change.path, change.new) for change in changes]
     for change in changes:
         value = change.old if change.undo is ABSENT else change.undo
         replaced: Operation = {"op": "replace", "path": change.path, "value": value}
         operations.append({"op": "remove", "path": change.path} if value is ABSENT else replaced)
     operations.append({"op": "replace", "path": annotation_path(), "value": inverse_id(plan_id)})
     return json.dumps(operations)
+
+
+def _identity(target: FlinkDeployment) -> list[Operation]:
+    """The same resource, and its owner allows it still."""
+    return [
+        _test(pointer("metadata", "uid"), target.uid),
+        _test(pointer("metadata", "labels", ENABLED_LABEL), "true"),
+    ]
+
+
+def _test(path: str, value: Any) -> Operation:
+    return {"op": "test", "path": path, "value": value}
+
+
+def _add(path: str, value: Any) -> Operation:
+    return {"op": "add", "path": path, "value": value}
 
 
 def inverse_id(plan_id: str) -> str:
@@ -81,13 +102,20 @@ def pointer(*keys: str) -> str:
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
 
 
-def configuration_change(target: FlinkDeployment, key: str, new: str, old: str) -> Change:
-    """Return the change of a key of flinkConfiguration; ``old`` is what takes it back where the key is not there yet.
+def overrides_change(target: FlinkDeployment, new: Mapping[str, int], undo: Mapping[str, int]) -> Change:
+    """Return the change of the vertices' parallelism in flinkConfiguration; ``undo`` is what takes it back.
 
-    Without the key there is no value to test: the whole map stands for it.
+    Nothing of the configuration but this key gets into the patch: other values of it may be secrets.
     """
-    path = pointer("spec", "flinkConfiguration", key)
-    raw: Mapping[str, Any] = target.raw_configuration
-    if key in raw:
-        return Change(path, raw[key], new, undo=old)
-    return Change(path, ABSENT, new, undo=old, test=("/spec/flinkConfiguration", dict(raw)))
+    raw = target.raw_configuration
+    keys = place(raw or {}, OVERRIDES_KEY)
+    if raw is None or keys is None:
+        path = pointer("spec", "flinkConfiguration", OVERRIDES_KEY)
+        missing = pointer("spec", "flinkConfiguration") if raw is None else ""
+        return Change(path, ABSENT, format_overrides(new), format_overrides(undo), missing)
+    old, path = at(raw, keys), pointer("spec", "flinkConfiguration", *keys)
+    if not isinstance(old, Mapping):
+        return Change(path, old, format_overrides(new), format_overrides(undo))
+    # A map stays a map, of numbers or of texts as it was.
+    form = str if any(isinstance(value, str) for value in old.values()) else int
+    return Change(path, old, {v: form(n) for v, n in new.items()}, {v: form(n) for v, n in undo.items()})

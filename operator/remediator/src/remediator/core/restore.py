@@ -72,7 +72,7 @@ def _plan(
         nonce=nonce,
         observed_generation=target.generation,
         patch=patch(changes, target, plan_id),
-        inverse=inverse(changes, plan_id, _not_taken_up(target)),
+        inverse=inverse(changes, target, plan_id, _not_taken_up(target)),
     )
 
 

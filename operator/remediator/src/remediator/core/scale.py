@@ -3,18 +3,33 @@
 import math
 
 from remediator.api.policy import Action, ActionType, Scale, Strategy
-from remediator.api.remediation import Method, Plan
-from remediator.core.flinkdeployment import OVERRIDES_KEY, FlinkDeployment, format_overrides
-from remediator.core.patch import Change, configuration_change, inverse, patch, pointer
+from remediator.api.remediation import NAME_LIMIT, NAMES_LIMIT, Method, Plan
+from remediator.core.flinkdeployment import FlinkDeployment
+from remediator.core.patch import ABSENT, Change, inverse, overrides_change, patch, pointer
 from remediator.core.snapshot import Job, Vertex
 
 IN_PLACE_FLINK_VERSIONS = frozenset({"v1_18", "v1_19", "v1_20"})
 _MAX_PARALLELISM_KEYS = ("pipeline.max-parallelism", "parallelism.max")
 
 
-def current_parallelism(target: FlinkDeployment) -> int:
-    """Return the parallelism the job is meant to have: its override where one is set, else the spec's."""
-    return max(target.overrides.values(), default=target.parallelism)
+def job_parallelism(target: FlinkDeployment, job: Job | None = None) -> int:
+    """Return the parallelism of what has none of its own: ``spec.job.parallelism``, or where that is not set, what
+    JobManager REST shows."""
+    if target.parallelism is not None:
+        return target.parallelism
+    return max((v.parallelism for v in (job.vertices if job else ()) if v.id not in target.overrides), default=1)
+
+
+def current_parallelism(target: FlinkDeployment, job: Job | None = None) -> int:
+    """Return the parallelism the job is meant to have: the highest that its vertices are.
+
+    A vertex is meant to have its override where one is set, else the job's parallelism. Where the vertices are not
+    known, every override is one of theirs.
+    """
+    ids = {v.id for v in job.vertices} if job else set()
+    overridden = {vertex: n for vertex, n in target.overrides.items() if vertex in ids or not ids}
+    rest = not ids or bool(ids - overridden.keys())
+    return max([*overridden.values(), *([job_parallelism(target, job)] if rest else [])])
 
 
 def desired_parallelism(scale: Scale, current: int) -> int:
@@ -26,9 +41,25 @@ def desired_parallelism(scale: Scale, current: int) -> int:
 
 
 def following_vertices(target: FlinkDeployment, job: Job | None) -> tuple[Vertex, ...]:
-    """Return the vertices that run at the job's parallelism; those with one of their own are left alone."""
-    current = current_parallelism(target)
-    return tuple(v for v in job.vertices if target.overrides.get(v.id, v.parallelism) == current) if job else ()
+    """Return the vertices that are to get the new parallelism: those that run at the job's, and those whose override is
+    as high as the current one. A vertex with a parallelism of its own, from the program or an override, is left alone.
+    """
+    if job is None:
+        return ()
+    common, current = job_parallelism(target, job), current_parallelism(target, job)
+
+    def follows(vertex: Vertex) -> bool:
+        override = target.overrides.get(vertex.id)
+        return vertex.parallelism == common if override is None else override == current
+
+    return tuple(vertex for vertex in job.vertices if follows(vertex))
+
+
+def still_asks(target: FlinkDeployment, plan: Plan) -> bool:
+    """Tell whether a target's spec asks for the parallelism that a plan had set."""
+    if not plan.vertices:
+        return current_parallelism(target) == plan.parallelism_after
+    return all(target.overrides.get(v, job_parallelism(target)) == plan.parallelism_after for v in plan.vertices)
 
 
 def why_not_in_place(target: FlinkDeployment, job: Job | None) -> str:
@@ -43,7 +74,7 @@ def why_not_in_place(target: FlinkDeployment, job: Job | None) -> str:
         return f"Flink {target.flink_version} is not 1.18 to 1.20"
     if target.configuration.get("jobmanager.scheduler", "").lower() != "adaptive":
         return "the job does not use the adaptive scheduler"
-    if target.configuration.get("kubernetes.operator.job.upgrade.inplace-scaling.enabled") == "false":
+    if not target.switched("kubernetes.operator.job.upgrade.inplace-scaling.enabled"):
         return "in-place scaling is switched off for this deployment"
     if not following_vertices(target, job):
         return "the vertices of the job are not known"
@@ -68,16 +99,18 @@ def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id
     """
     scale = action.scale
     assert scale is not None  # the model says so
-    before = current_parallelism(target)
+    before = current_parallelism(target, job)
     after = desired_parallelism(scale, before)
     in_place = scale.strategy is not Strategy.REDEPLOY and not why_not_in_place(target, job)
     vertices, following = job.vertices if job else (), following_vertices(target, job)
-    if in_place:
-        changes = [_override(target, dict.fromkeys((v.id for v in following), after), before)]
-    else:
-        changes = [Change(pointer("spec", "job", "parallelism"), target.parallelism, after)]
-        if target.overrides:  # they would win over the new parallelism
-            changes.append(_override(target, dict.fromkeys(target.overrides, after), before))
+    changes = []
+    if not in_place and (target.parallelism is None or target.parallelism < after):
+        old = ABSENT if target.parallelism is None else target.parallelism
+        changes.append(Change(pointer("spec", "job", "parallelism"), old, after))
+    if in_place or target.overrides:
+        # Those that are there would win over the new parallelism, and operators 1.8 to 1.14 take the highest of them
+        # for the parallelism of all other vertices (FLINK-38859).
+        changes += _override(target, job, [v.id for v in following], before, after)
     return Plan(
         id=plan_id,
         action=ActionType.SCALE,
@@ -85,20 +118,18 @@ def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id
         timeout=action.timeout,
         parallelism_before=before,
         parallelism_after=after,
+        job_parallelism=target.parallelism,
         vertices=tuple(v.id for v in following),
-        left_alone=tuple(v.name for v in vertices if v not in following),
+        left_alone=tuple(v.name[:NAME_LIMIT] for v in vertices if v not in following)[:NAMES_LIMIT],
         observed_generation=target.generation,
         patch=patch(changes, target, plan_id),
-        inverse=inverse(changes, plan_id),
+        inverse=inverse(changes, target, plan_id),
     )
 
 
-def _override(target: FlinkDeployment, new: dict[str, int], before: int) -> Change:
+def _override(target: FlinkDeployment, job: Job | None, following: list[str], before: int, after: int) -> list[Change]:
+    known = following or [vertex for vertex, number in target.overrides.items() if number == before]
     # An override is undone by its old value, never by removing the key: that would be a full upgrade.
-    old = {vertex: target.overrides.get(vertex, before) for vertex in new}
-    return configuration_change(
-        target,
-        OVERRIDES_KEY,
-        format_overrides({**target.overrides, **new}),
-        format_overrides({**target.overrides, **old}),
-    )
+    old = {**dict.fromkeys(known, job_parallelism(target, job)), **target.overrides}
+    new = {**target.overrides, **dict.fromkeys(known, after)}
+    return [overrides_change(target, new, old)] if new != target.overrides else []

@@ -1,6 +1,7 @@
 """The world at one moment, as the guards and the planner see it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from remediator.api.policy import Action, PolicySpec
@@ -46,6 +47,8 @@ class Job:
     """Latest savepoint that was completed by this run of the JobManager."""
     checkpointing: bool = True
     """Whether the job takes checkpoints at all."""
+    checkpoints_known: bool = True
+    """Whether JobManager REST has statistics of its checkpoints: it loses them with some jobs that have failed."""
 
     @property
     def running(self) -> bool:
@@ -79,6 +82,8 @@ class Sibling:
     """Hash of policy, target and alert: records of one incident have the same."""
     deleting: bool = False
     """Whether it is being deleted, and so nobody works on it."""
+    unreadable: str = ""
+    """What of its record cannot be read; nothing else of it counts then."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,10 @@ class Snapshot:
     """Hash of its policy, target and alert; empty where nobody says."""
     silenced: str = ""
     """What keeps its alert from being notified, such as a silence; empty if nothing does."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """All labels of the alert as it came, where they are at hand; a record of a big alert is shortened."""
+    unreadable: str = ""
+    """What of the FlinkDeployment cannot be read; there is no target then."""
     partitions: int | None = None
     """Most partitions of a topic that the job's consumer groups read; None where Prometheus does not know."""
 

@@ -46,3 +46,8 @@ def quiet_query(after: RevertAfter) -> str:
     seconds = max(1, int(after.quiet_for.total_seconds()))
     step = next(step for step in range(min(_LONGEST_STEP, seconds), 0, -1) if seconds % step == 0)
     return f"count_over_time(({after.query})[{seconds}s:{step}s]) >= {seconds // step}"
+
+
+def labels_in(template: str) -> list[str]:
+    """Return the labels of the alert that a template names."""
+    return [name for scope, name in _EXPRESSION.findall(template) if scope == "labels"]

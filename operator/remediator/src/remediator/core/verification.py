@@ -11,7 +11,7 @@ from remediator.api.remediation import Measurement, Method, Plan, Times
 from remediator.core.flinkdeployment import FlinkDeployment
 from remediator.core.ownership import last_writer
 from remediator.core.patch import inverse_id
-from remediator.core.scale import current_parallelism
+from remediator.core.scale import still_asks
 from remediator.core.snapshot import Job
 
 
@@ -157,12 +157,10 @@ def still_asked(plan: Plan, target: FlinkDeployment) -> bool:
     match plan.method:
         case Method.SAVEPOINT_REDEPLOY:
             return target.savepoint_redeploy_nonce == plan.nonce
-        case Method.IN_PLACE:
-            return all(target.overrides.get(vertex) == plan.parallelism_after for vertex in plan.vertices)
         case _ if plan.action is not ActionType.SCALE:
             return target.restart_nonce == plan.nonce
         case _:
-            return current_parallelism(target) == plan.parallelism_after
+            return still_asks(target, plan)
 
 
 def _not_running(

@@ -16,7 +16,7 @@ from remediator.adapters.alertmanager import as_in_webhook
 from remediator.adapters.flink_rest import to_job
 from remediator.api.alertmanager import Alert
 from remediator.api.policy import Mode, PolicySpec
-from remediator.api.remediation import AlertReference, TargetReference
+from remediator.api.remediation import AlertReference, RemediationSpec, TargetReference
 from remediator.core.decide import decide
 from remediator.core.decision import Act, Decision, Wait
 from remediator.core.flinkdeployment import FlinkDeployment, parse
@@ -26,15 +26,16 @@ from remediator.core.record import describe
 from remediator.core.snapshot import Job, Progress, Snapshot
 from remediator.services.documents import BadInput, checked, documents
 from remediator.services.resources import (
-    Remediation,
     alert_reference,
-    as_sibling,
     missing_target,
-    read_policy,
     read_remediation,
+    read_sibling,
 )
 
 Document = dict[str, Any]
+
+# How JobManager REST says that a job takes none.
+_NO_CHECKPOINTS = {"errors": ["Checkpointing has not been enabled."]}
 
 
 @dataclass(frozen=True)
@@ -80,17 +81,20 @@ def to_yaml(policy: PolicySpec, decision: Decision) -> str:
 def read_snapshot(files: Files, now: datetime) -> Snapshot:
     """Build from files what the controller gathers from a cluster. Raises BadInput."""
     resource = _resource(files.policy, "FlinkRemediationPolicy")
-    policy = checked(files.policy, lambda: read_policy(resource), "spec")
+    # Unlike in a resource that the API server has let pass, an unknown field is a mistake of whoever wrote the file.
+    policy = checked(files.policy, lambda: PolicySpec.model_validate(resource["spec"], extra="forbid"), "spec")
     alert = checked(files.alert, lambda: Alert.model_validate(_one_alert(files.alert)))
     target = _target(files.target)
     query = target_query(policy.target, alert.labels)
-    if is_target(query, target):
+    found = is_target(query, target)
+    ref = missing_target(query)
+    if found:
         ref = TargetReference(namespace=target.namespace, name=target.name, uid=target.uid)
-    else:
-        ref = missing_target(query)
-    reference = alert_reference(alert)
+    reference = alert_reference(alert, policy)
     metadata = resource.get("metadata") or {}
-    own, others = _split(_history(files.history), str(metadata.get("name", "")), ref, reference)
+    history = _history(files.history)
+    record = _own(history, str(metadata.get("name", "")), ref, reference)
+    own = checked(files.history or files.policy, partial(read_remediation, record)) if record else None
     incident = incident_hash(str(metadata.get("uid", "")), ref, alert.fingerprint)
     name = remediation_name(reference.name, incident, 1)
     return Snapshot(
@@ -98,31 +102,29 @@ def read_snapshot(files: Files, now: datetime) -> Snapshot:
         name=own.name if own else name,
         namespace=str(metadata.get("namespace", "")),
         alert=reference,
+        labels=alert.labels,
         resolved=alert.status == "resolved" or (own is not None and own.resolved),
         target_ref=ref,
         policy=policy,
-        target=target if is_target(query, target) else None,
+        target=target if found else None,
         job=_job(files, target),
-        siblings=tuple(as_sibling(r) for r in others),
+        siblings=tuple(read_sibling(resource) for resource in history if resource is not record),
         progress=own.progress if own else Progress(),
     )
 
 
-def _split(
-    history: list[Remediation], policy: str, target: TargetReference, alert: AlertReference
-) -> tuple[Remediation | None, list[Remediation]]:
-    """Return the record that the alert is decided on by, if one of its incident has not ended, and the others."""
-
-    def same(r: Remediation) -> bool:
-        return (
-            not r.status.phase.terminal
-            and r.spec.alert.fingerprint == alert.fingerprint
-            and (r.spec.target.namespace, r.spec.target.name) == (target.namespace, target.name)
-            and r.spec.policy_ref.name == policy
-        )
-
-    own = next((r for r in history if same(r)), None)
-    return own, [r for r in history if r is not own]
+def _own(history: list[Document], policy: str, target: TargetReference, alert: AlertReference) -> Document | None:
+    """Return the record that the alert is decided on by, if one of its incident has not ended."""
+    for resource in history:
+        spec = RemediationSpec.model_validate(resource["spec"])
+        if (
+            not read_sibling(resource).phase.terminal
+            and spec.alert.fingerprint == alert.fingerprint
+            and (spec.target.namespace, spec.target.name) == (target.namespace, target.name)
+            and spec.policy_ref.name == policy
+        ):
+            return resource
+    return None
 
 
 def _one_alert(path: Path) -> Any:
@@ -143,31 +145,33 @@ def _target(path: Path) -> FlinkDeployment:
     return checked(path, lambda: parse({**resource, "metadata": metadata}))
 
 
-def _job(files: Files, target: FlinkDeployment) -> Job:
-    checkpoints = _single(files.checkpoints) if files.checkpoints else None
-    if isinstance(checkpoints, dict) and "errors" in checkpoints:
-        checkpoints = None  # how JobManager REST says that the job takes none
+def _job(files: Files, target: FlinkDeployment) -> Job | None:
+    checkpoints = _single(files.checkpoints) if files.checkpoints else _NO_CHECKPOINTS
     details = {"jid": target.job_id, "state": target.job_state, "vertices": []}
     if files.job is not None:
         details = _single(files.job)
-        checked(files.job, lambda: to_job(details, None))
+        checked(files.job, lambda: to_job(details, _NO_CHECKPOINTS))
     return checked(files.checkpoints or files.job or files.target, lambda: to_job(details, checkpoints))
 
 
-def _history(path: Path | None) -> list[Remediation]:
+def _history(path: Path | None) -> list[Document]:
     if path is None:
         return []
     resources: list[Any] = []
     for document in documents(path):
         listed = isinstance(document, dict) and isinstance(document.get("items"), list)
         resources += document["items"] if listed else [document]
-    return [checked(path, partial(_dated, r), f"FlinkRemediation {n}") for n, r in enumerate(resources, 1)]
+    for n, resource in enumerate(resources, 1):
+        checked(path, partial(_read_record, resource), f"FlinkRemediation {n}")
+    return resources
 
 
-def _dated(resource: Document) -> Remediation:
-    remediation = read_remediation(resource)
-    _ = remediation.created, remediation.namespace, remediation.name  # what the core will ask for
-    return remediation
+def _read_record(resource: Document) -> None:
+    """Raise what is wrong with a record of the history, before the core asks for it."""
+    RemediationSpec.model_validate(resource["spec"])
+    sibling = read_sibling(resource)
+    if sibling.unreadable:
+        raise ValueError(sibling.unreadable)
 
 
 def _resource(path: Path, kind: str) -> Document:

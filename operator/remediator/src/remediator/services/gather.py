@@ -13,7 +13,7 @@ from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, 
 from remediator.adapters.prometheus import Answer, Prometheus
 from remediator.api.names import TARGET_LABEL
 from remediator.api.policy import ActionType, PolicySpec, RevertAfter
-from remediator.core.flinkdeployment import FlinkDeployment, parse
+from remediator.core.flinkdeployment import FlinkDeployment, Unreadable, parse
 from remediator.core.naming import target_hash
 from remediator.core.snapshot import Job, Sibling, Snapshot
 from remediator.core.template import TemplateError, quiet_query, render
@@ -45,7 +45,11 @@ class Gatherer:
 
     async def snapshot(self, remediation: Remediation, policy: PolicySpec) -> Snapshot:
         """Return all that a decision on this remediation rests on."""
-        target = await self.target(remediation)
+        unreadable = ""
+        try:
+            target = await self.target(remediation)
+        except Unreadable as error:
+            target, unreadable = None, str(error)
         scales = any(action.type is ActionType.SCALE for action in policy.actions)
         return Snapshot(
             now=self._clock(),
@@ -56,6 +60,7 @@ class Gatherer:
             target_ref=remediation.spec.target,
             policy=policy,
             target=target,
+            unreadable=unreadable,
             job=await self._job(target),
             siblings=await self._siblings(remediation),
             progress=remediation.progress,
@@ -102,7 +107,7 @@ class Gatherer:
         )
 
     async def target(self, remediation: Remediation) -> FlinkDeployment | None:
-        """Return the FlinkDeployment of a remediation, or None when there is none."""
+        """Return the FlinkDeployment of a remediation, or None when there is none. Raises Unreadable."""
         ref = remediation.spec.target
         if not ref.uid:
             return None
@@ -122,10 +127,10 @@ class Gatherer:
             # A list that knows this one knows all that came before it: a storm that it is part of is not missed.
             outdated = time.monotonic() - self._listed_at >= _LIST_SECONDS
             if outdated or all(sibling.name != remediation.name for sibling in self._listed):
-                listed = map(read_sibling, await self._kube.list_all(REMEDIATIONS, remediation.namespace))
-                self._listed, self._listed_at = [s for s in listed if s is not None], time.monotonic()
+                listed = await self._kube.list_all(REMEDIATIONS, remediation.namespace)
+                self._listed, self._listed_at = [read_sibling(resource) for resource in listed], time.monotonic()
             others = [s for s in self._listed if target_hash(s.target) != target]
-        known = [s for s in map(read_sibling, mine) if s is not None]
+        known = [read_sibling(resource, remediation.spec.target) for resource in mine]
         return tuple(s for s in [*known, *others] if s.name != remediation.name)
 
     async def _query(self, remediation: Remediation, template: str) -> Answer:

@@ -92,7 +92,9 @@ class Ingest:
             receipt.unmatched += 1
         for policy in matching:
             for target in await self._targets(policy.spec, alert):
-                spec = RemediationSpec(policy_ref=policy.ref, target=target, alert=alert_reference(alert, group_key))
+                spec = RemediationSpec(
+                    policy_ref=policy.ref, target=target, alert=alert_reference(alert, policy.spec, group_key)
+                )
                 name, what = await self._incidents.notice(alert, spec)
                 if what is Answer.CREATE:
                     receipt.created.append(name)

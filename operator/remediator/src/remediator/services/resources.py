@@ -1,6 +1,6 @@
 """Between resources as the API server returns them and the models."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,23 +9,28 @@ from pydantic import ValidationError
 
 from remediator.adapters.kube import Resource
 from remediator.api.alertmanager import Alert
-from remediator.api.base import Model
+from remediator.api.base import Model, PreciseTime
 from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION, SILENCED_ANNOTATION
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import (
+    LABELS_LIMIT,
+    TEXT_LIMIT,
     AlertReference,
+    Attempt,
     Intervention,
     InterventionKind,
     Measurement,
+    PolicyReference,
     RemediationSpec,
     RemediationStatus,
     TargetReference,
+    Times,
 )
 from remediator.core.guards.approval import DENIED
 from remediator.core.incident import incident_hash
 from remediator.core.interventions import asked, is_new
-from remediator.core.matching import ByConsumerGroup, ByName
+from remediator.core.matching import ByConsumerGroup, ByName, named_labels
 from remediator.core.ownership import annotation_manager
 from remediator.core.snapshot import Checkpoint, Progress, Sibling
 
@@ -101,17 +106,57 @@ class Remediation:
     def progress(self) -> Progress:
         """How far it has come, as the core sees it."""
         status = self.status
-        begun = status.times.planned or status.times.patched
         return Progress(
             step=status.step,
-            # A record that somebody wrote by hand, for explain, may know of its times alone.
-            actions=tuple(attempt.planned for attempt in status.attempts) or ((begun,) if begun else ()),
+            actions=_begun(status.attempts, status.times),
             checkpoint=_confirmed(status.before),
             approval=self._approval,
             approved_by=annotation_manager(self.resource["metadata"].get("managedFields") or (), APPROVAL_ANNOTATION),
             proposal=status.proposal,
             approval_requested=status.times.approval_requested,
         )
+
+
+class _Attempt(Model):
+    planned: PreciseTime
+
+
+class _SiblingStatus(Model):
+    phase: str = str(Phase.PENDING)
+    attempts: tuple[_Attempt, ...] = ()
+    times: Times = Times()
+
+    @property
+    def known_phase(self) -> Phase:
+        """The phase; in place of one that only a newer version knows, an end if it has ended, else none."""
+        try:
+            return Phase(self.phase)
+        except ValueError:
+            return Phase.PENDING if self.times.finished is None else Phase.FAILED
+
+
+class _SiblingAlert(Model):
+    fingerprint: str
+    starts_at: PreciseTime
+
+
+class _SiblingSpec(Model):
+    policy_ref: PolicyReference
+    target: TargetReference
+    alert: _SiblingAlert
+
+
+class _Sibling(Model):
+    """What decisions on others rest on."""
+
+    spec: _SiblingSpec
+    status: _SiblingStatus = _SiblingStatus()
+
+
+def _begun(attempts: Sequence[Attempt | _Attempt], times: Times) -> tuple[datetime, ...]:
+    begun = times.planned or times.patched
+    # A record that somebody wrote by hand, for explain, may know of its times alone.
+    return tuple(attempt.planned for attempt in attempts) or ((begun,) if begun else ())
 
 
 def _confirmed(before: Measurement | None) -> Checkpoint | None:
@@ -124,7 +169,7 @@ def read_remediation(resource: Resource) -> Remediation:
     """Read a FlinkRemediation. Raises pydantic.ValidationError, which the CRD's schema makes unlikely."""
     return Remediation(
         resource,
-        RemediationSpec.model_validate(resource["spec"]),
+        RemediationSpec.model_validate(resource.get("spec")),
         RemediationStatus.model_validate(resource.get("status") or {}),
     )
 
@@ -153,51 +198,53 @@ def cancelled_too_early(metadata: Mapping[str, Any], status: Mapping[str, Any]) 
     return cancelled and RESOLVED_ANNOTATION not in (metadata.get("annotations") or {})
 
 
-def read_sibling(resource: Resource) -> Sibling | None:
-    """Read what other remediations need to know of this one; None if it cannot be read."""
+def read_sibling(resource: Resource, target: TargetReference | None = None) -> Sibling:
+    """Read what other remediations need to know of this one, and no more of it: what a newer version has written beside
+    that changes nothing.
+
+    What cannot be read is told by ``unreadable``; ``target`` is what it is known to be about all the same.
+    """
+    metadata = resource["metadata"]
+    created = datetime.fromisoformat(metadata["creationTimestamp"])
     try:
-        remediation = read_remediation(resource)
-    except ValidationError:
-        return None
-    return as_sibling(remediation)
-
-
-def as_sibling(remediation: Remediation) -> Sibling:
-    """Return what other remediations need to know of this one."""
+        seen = _Sibling.model_validate({"spec": resource.get("spec"), "status": resource.get("status") or {}})
+    except ValidationError as error:
+        unknown = TargetReference(namespace="", name="")
+        return Sibling(metadata["name"], target or unknown, Phase.PENDING, created, unreadable=first_error(error))
+    status = seen.status
     return Sibling(
-        name=remediation.name,
-        target=remediation.spec.target,
-        phase=remediation.status.phase,
-        created=remediation.created,
-        actions=remediation.progress.actions,
-        finished=remediation.status.times.scaled_back or remediation.status.times.finished,
-        starts_at=remediation.spec.alert.starts_at,
-        resolved=remediation.resolved,
-        incident=remediation.incident,
-        deleting=remediation.deleting,
+        name=metadata["name"],
+        target=seen.spec.target,
+        phase=status.known_phase,
+        created=created,
+        actions=_begun(status.attempts, status.times),
+        finished=status.times.scaled_back or status.times.finished,
+        starts_at=seen.spec.alert.starts_at,
+        resolved=RESOLVED_ANNOTATION in (metadata.get("annotations") or {}),
+        incident=incident_hash(seen.spec.policy_ref.uid, seen.spec.target, seen.spec.alert.fingerprint),
+        deleting=bool(metadata.get("deletionTimestamp")),
     )
 
 
 def read_policy(resource: Resource) -> PolicySpec:
     """Read a policy's spec. Raises pydantic.ValidationError for what the CRD's rules do not catch."""
-    return PolicySpec.model_validate(resource["spec"])
+    return PolicySpec.model_validate(resource.get("spec"))
 
 
-def alert_reference(alert: Alert, group_key: str = "") -> AlertReference:
-    """Return what is recorded of an alert; what the custom resource has no room for is cut off."""
+def alert_reference(alert: Alert, policy: PolicySpec, group_key: str = "") -> AlertReference:
+    """Return what is recorded of an alert for a policy; what the custom resource has no room for is cut off."""
+    named = [label for label in ("alertname", *named_labels(policy)) if label in alert.labels]
+    kept = list(dict.fromkeys([*named, *alert.labels]))[:LABELS_LIMIT]
     return AlertReference(
         name=alert.labels.get("alertname", "")[:253],
         fingerprint=alert.fingerprint[:64],
         starts_at=alert.starts_at,
-        labels=_bounded(alert.labels),
-        annotations=_bounded(alert.annotations),
-        generator_url=alert.generator_url[:4096],
-        group_key=group_key[:4096],
+        labels={label: alert.labels[label][:TEXT_LIMIT] for label in alert.labels if label in kept},
+        shortened=tuple(label for label in kept if len(alert.labels[label]) > TEXT_LIMIT and len(label) <= 253),
+        annotations={key: text[:TEXT_LIMIT] for key, text in list(alert.annotations.items())[:LABELS_LIMIT]},
+        generator_url=alert.generator_url[:TEXT_LIMIT],
+        group_key=group_key[:TEXT_LIMIT],
     )
-
-
-def _bounded(labels: dict[str, str]) -> dict[str, str]:
-    return {key: value[:4096] for key, value in list(labels.items())[:64]}
 
 
 def missing_target(query: ByName | ByConsumerGroup) -> TargetReference:

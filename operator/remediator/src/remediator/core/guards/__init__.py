@@ -9,6 +9,7 @@ from remediator.core.guards.action import (
     job_manager_answers,
     outlives_its_shutdown,
     parallelism_fits,
+    plan_fits,
     room_to_scale,
     some_vertex_follows,
 )
@@ -24,11 +25,13 @@ from remediator.core.guards.alert import (
 from remediator.core.guards.approval import approved, not_denied
 from remediator.core.guards.base import LOOK_AGAIN, Guard, Objection
 from remediator.core.guards.limits import cooled_down, no_storm, not_busy, within_budget
+from remediator.core.guards.records import records_readable
 from remediator.core.guards.target import (
     has_job,
     keeps_state,
     no_fixed_replicas,
     not_autoscaled,
+    not_being_deleted,
     not_managed_by_git,
     operator_at_rest,
     opted_in,
@@ -48,6 +51,7 @@ CHAIN: tuple[Guard, ...] = (
     not_silenced,
     alert_fresh,
     target_found,
+    not_being_deleted,
     opted_in,
     has_job,
     keeps_state,
@@ -55,6 +59,7 @@ CHAIN: tuple[Guard, ...] = (
     no_fixed_replicas,
     not_managed_by_git,
     stable,
+    records_readable,
     not_busy,
     operator_at_rest,
     failed_if_asked,
@@ -64,6 +69,7 @@ CHAIN: tuple[Guard, ...] = (
     in_place_possible,
     parallelism_fits,
     checkpoint_fits,
+    plan_fits,
     outlives_its_shutdown,
     cooled_down,
     within_budget,
@@ -80,6 +86,7 @@ SCALE_BACK_CHAIN: tuple[Guard, ...] = (
     policy_sound,
     not_paused,
     target_found,
+    not_being_deleted,
     opted_in,
     has_job,
     keeps_state,
@@ -87,6 +94,7 @@ SCALE_BACK_CHAIN: tuple[Guard, ...] = (
     no_fixed_replicas,
     not_managed_by_git,
     stable,
+    records_readable,
     not_busy,
     operator_at_rest,
 )

@@ -1,9 +1,9 @@
 """Guards on what the action needs: room to scale, a checkpoint to start from."""
 
-from remediator.api.base import format_duration
+from remediator.api.base import JSON_TEXT_LIMIT, format_duration
 from remediator.api.policy import ActionType, Restore, Strategy
 from remediator.api.reasons import Reason
-from remediator.api.remediation import Method
+from remediator.api.remediation import NAMES_LIMIT, Method
 from remediator.core.decision import Refuse
 from remediator.core.guards.base import Objection, found, guard, wait
 from remediator.core.planner import make_plan
@@ -35,12 +35,22 @@ def failed_if_asked(s: Snapshot) -> Objection | None:
 @guard(Reason.JOB_MANAGER_UNREACHABLE)
 def job_manager_answers(s: Snapshot) -> Objection | None:
     """What cannot be looked at cannot be verified either; and nobody knows whether there is a checkpoint."""
-    if s.job is None and not found(s).asks_for_manual_restore:
+    if found(s).asks_for_manual_restore:
+        return None
+    if s.job is None:
         return wait(
             s,
             Reason.JOB_MANAGER_UNREACHABLE,
             "JobManager REST does not answer: nothing could be verified. Look at the JobManager's pod, and whether a "
             "NetworkPolicy keeps the controller from its port.",
+        )
+    # Of one that has failed, Flink's operator has seen what there was; JobManager REST tells no more (FLINK-33872).
+    if s.job.latest is None and not s.job.checkpoints_known and not found(s).failed:
+        return wait(
+            s,
+            Reason.JOB_MANAGER_UNREACHABLE,
+            f"JobManager REST has no checkpoint statistics of the job, which is {s.job.state}: whether there is a "
+            "checkpoint to start from is not known.",
         )
     return None
 
@@ -50,7 +60,7 @@ def room_to_scale(s: Snapshot) -> Objection | None:
     """There is room left to scale."""
     if s.action.scale is None:
         return None
-    current = current_parallelism(found(s))
+    current = current_parallelism(found(s), s.job)
     if desired_parallelism(s.action.scale, current) <= current:
         return Refuse(
             Reason.ALREADY_AT_MAXIMUM,
@@ -68,8 +78,8 @@ def some_vertex_follows(s: Snapshot) -> Objection | None:
     running = ", ".join(sorted({str(v.parallelism) for v in s.job.vertices}))
     return Refuse(
         Reason.NO_VERTEX_FOLLOWS,
-        f"No vertex runs at the job's parallelism {current_parallelism(found(s))} but at {running}: the job lacks "
-        "slots for what it has already, or every operator sets a parallelism of its own.",
+        f"No vertex runs at the job's parallelism {current_parallelism(found(s), s.job)} but at {running}: the job "
+        "lacks slots for what it has already, or every operator sets a parallelism of its own.",
     )
 
 
@@ -92,7 +102,7 @@ def parallelism_fits(s: Snapshot) -> Objection | None:
     """No part of the job has a maximum below the parallelism that is asked for; Flink cannot change it with state."""
     if s.action.scale is None:
         return None
-    after = desired_parallelism(s.action.scale, current_parallelism(found(s)))
+    after = desired_parallelism(s.action.scale, current_parallelism(found(s), s.job))
     limits = too_small(found(s), s.job, after)
     if limits:
         return Refuse(
@@ -112,12 +122,18 @@ def checkpoint_fits(s: Snapshot) -> Objection | None:
             return _manual_restore(s, "the policy does not allow it from a path (restore.allowSavepointRedeploy)")
         if s.checkpoint_with_path is None:
             return _manual_restore(s, "no path of a checkpoint was confirmed by JobManager REST")
-    elif latest is None and not (s.action.type is ActionType.SCALE and s.job is not None and not s.job.checkpointing):
-        return Refuse(
-            Reason.NO_COMPLETED_CHECKPOINT,
-            "The job has never completed a checkpoint, so there is no state to start from: "
-            "find out why, then act by hand.",
-        )
+    elif latest is None and s.job is not None and s.job.checkpoints_known:
+        if s.job.checkpointing:
+            return Refuse(
+                Reason.NO_COMPLETED_CHECKPOINT,
+                "The job has never completed a checkpoint, so there is no state to start from: "
+                "find out why, then act by hand.",
+            )
+        if s.action.type is not ActionType.SCALE:
+            return Refuse(
+                Reason.NO_COMPLETED_CHECKPOINT,
+                "The job takes no checkpoints, so there is no state to start from: act by hand.",
+            )
     limit = _restore(s).max_checkpoint_age
     if restores and latest is not None and latest.at is not None and s.now - latest.at > limit:
         age = format_duration(s.now - latest.at)
@@ -127,6 +143,20 @@ def checkpoint_fits(s: Snapshot) -> Objection | None:
             "yourself whether everything since may be processed again.",
         )
     return None
+
+
+@guard(Reason.PLAN_TOO_LARGE)
+def plan_fits(s: Snapshot) -> Objection | None:
+    """The plan can be recorded: what is not written down before it is done is not done."""
+    count = len(following_vertices(found(s), s.job)) if s.action.scale else 0
+    plan = make_plan(s) if count <= NAMES_LIMIT else None
+    if plan is not None and max(len(plan.patch), len(plan.inverse)) <= JSON_TEXT_LIMIT:
+        return None
+    return Refuse(
+        Reason.PLAN_TOO_LARGE,
+        f"The plan for {count:,} vertices does not fit into a record, which holds {NAMES_LIMIT:,} and a patch of "
+        f"{JSON_TEXT_LIMIT:,} characters: scale the job yourself.",
+    )
 
 
 @guard(Reason.NO_RESTART_STRATEGY)

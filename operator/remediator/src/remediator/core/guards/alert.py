@@ -63,11 +63,14 @@ def policy_sound(s: Snapshot) -> Objection | None:
 @guard(Reason.ALERT_NOT_MATCHED)
 def alert_matched(s: Snapshot) -> Objection | None:
     """The policy answers this alert, and has not been changed meanwhile so that it does not."""
-    mismatch = first_mismatch(s.policy.match, s.alert.labels)
+    labels = s.labels or s.alert.labels
+    # What was decided on the whole of a value is not decided anew on its beginning.
+    cut = () if s.labels else s.alert.shortened
+    mismatch = first_mismatch(tuple(m for m in s.policy.match if m.label not in cut), labels)
     if mismatch is None:
         return None
-    has = s.alert.labels.get(mismatch.label)
-    seen = "has no such label" if has is None else f"has {has!r}"
+    has = labels.get(mismatch.label)
+    seen = "has no such label" if has is None else f"has {has[:200]!r}"
     return Refuse(
         Reason.ALERT_NOT_MATCHED,
         f"The policy answers alerts with {mismatch.label}{mismatch.operator}{mismatch.value!r}; this one {seen}.",

@@ -9,13 +9,21 @@ from remediator.core.ownership import git_ops_tool
 from remediator.core.snapshot import Snapshot
 
 _ENDED = frozenset({"FINISHED", "CANCELED"})
-_TRANSITIONAL = frozenset({"", "CREATED", "DEPLOYED", "UPGRADING", "ROLLING_BACK"})
+# ResourceLifecycleState of Flink's operator. Any other state, one that is not known here too, passes.
+_WANTED = frozenset({"SUSPENDED", "ROLLED_BACK"})
+_AT_REST = _WANTED | {"STABLE", "FAILED"}
 
 
-@guard(Reason.TARGET_NOT_FOUND, Reason.TARGET_REPLACED)
+@guard(Reason.TARGET_NOT_FOUND, Reason.TARGET_UNREADABLE, Reason.TARGET_REPLACED)
 def target_found(s: Snapshot) -> Objection | None:
-    """There is such a FlinkDeployment, and it is still the one the alert was about."""
+    """There is such a FlinkDeployment, it can be read, and it is still the one the alert was about."""
     ref = s.target_ref
+    if s.unreadable:
+        return Refuse(
+            Reason.TARGET_UNREADABLE,
+            f"The FlinkDeployment {ref.namespace}/{ref.name} cannot be read: {s.unreadable}. Correct it, or "
+            "look at the job yourself.",
+        )
     if s.target is None:
         place, name = ref.namespace or "(no namespace)", ref.name or "(no name)"
         missing = f"There is no FlinkDeployment {place}/{name}"
@@ -32,6 +40,17 @@ def target_found(s: Snapshot) -> Objection | None:
             "next notification of the alert brings a remediation of its own.",
         )
     return None
+
+
+@guard(Reason.TARGET_BEING_DELETED)
+def not_being_deleted(s: Snapshot) -> Objection | None:
+    """Nobody has deleted it: a change would not be taken up, or hold its end up."""
+    if not found(s).being_deleted:
+        return None
+    return Refuse(
+        Reason.TARGET_BEING_DELETED,
+        "The FlinkDeployment is being deleted. If it does not go, look at its finalizer and at Flink's operator.",
+    )
 
 
 @guard(Reason.NOT_OPTED_IN)
@@ -110,11 +129,11 @@ def stable(s: Snapshot) -> Objection | None:
     target, action = found(s), s.action.type
     state, told = target.lifecycle_state, target.told
     # Flink's operator does not take up a restart that it cannot carry out, and waits for the next change.
-    gave_up = state == "FAILED" and target.asks_for_manual_restore and bool(s.progress.actions)
+    gave_up = target.failed and target.asks_for_manual_restore and bool(s.progress.actions)
     if not (target.caught_up or gave_up):
         behind = f"Flink's operator has not taken up generation {target.generation} of it yet."
         return wait(s, Reason.TARGET_NOT_STABLE, f"{behind} {told}".strip())
-    if state in _TRANSITIONAL:
+    if state not in _AT_REST and not target.lost:
         busy = f"Flink's operator is at work on it (lifecycle state {state or 'unknown'})."
         return wait(s, Reason.TARGET_NOT_STABLE, f"{busy} {told}".strip())
     if target.job_state in _ENDED:
@@ -122,9 +141,10 @@ def stable(s: Snapshot) -> Objection | None:
             Reason.TARGET_NOT_STABLE,
             f"The job is {target.job_state}: it has ended, and not by failing. If it should run, start it yourself.",
         )
-    if state == "FAILED" and action is not ActionType.SCALE:
+    failed = state == "FAILED" or (target.lost and state not in _WANTED)
+    if failed and action is not ActionType.SCALE:
         return None  # what a restore is there for
-    if state != "STABLE":
+    if failed or state != "STABLE":
         return Refuse(
             Reason.TARGET_NOT_STABLE,
             f"Lifecycle state {state}: a {action.lower()} is no remedy. {told}".strip(),
