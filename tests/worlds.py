@@ -29,7 +29,7 @@ def policy(**changes: Any) -> PolicySpec:
         "actions": [{"type": "Scale", "scale": {"factor": 2, "max": 4}}],
         "verify": {"query": 'lag{group="{{ labels.consumergroup }}"} < 1000', "for": "1m", "timeout": "10m"},
     }
-    return PolicySpec.model_validate({**document, **changes})
+    return PolicySpec.model_validate({**document, **changes}, extra="forbid")
 
 
 def flink_resource(**spec: Any) -> dict[str, Any]:

@@ -136,7 +136,7 @@ def test_artifact_hub_shows_our_definitions() -> None:
     }
     for example in yaml.safe_load(annotations["artifacthub.io/crdsExamples"]):
         assert example["kind"] == "FlinkRemediationPolicy"
-        PolicySpec.model_validate(example["spec"])
+        PolicySpec.model_validate(example["spec"], extra="forbid")
 
 
 def test_every_scenario_is_in_the_readme() -> None:

@@ -193,7 +193,7 @@ def test_the_default_policies_answer_every_critical_alert_about_a_job(rendered: 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_default_policy_is_valid_and_its_query_finds_the_alerts_job(rendered: Render, name: str) -> None:
-    spec = PolicySpec.model_validate(rendered().one("FlinkRemediationPolicy", name)["spec"])
+    spec = PolicySpec.model_validate(rendered().one("FlinkRemediationPolicy", name)["spec"], extra="forbid")
     alert, action, asks, only_failed = ANSWERS[name]
     assert [m.value for m in spec.match] == [alert, "critical"]
     assert [a.type for a in spec.actions] == [action]
@@ -226,7 +226,7 @@ def test_lag_is_about_jobs_in_the_one_other_namespace(rendered: Render) -> None:
     assert stalled["spec"]["target"]["namespace"] == "jobs"
     assert "namespace" not in policy(rendered)["target"]
     assert policy(rendered, {"targetNamespaces": ["jobs"]})["target"]["namespace"] == "jobs"
-    PolicySpec.model_validate(policy(rendered, {"targetNamespaces": ["jobs"]}))
+    PolicySpec.model_validate(policy(rendered, {"targetNamespaces": ["jobs"]}), extra="forbid")
     assert "namespace" not in policy(rendered, {"targetNamespaces": ["jobs", "more"]})["target"]
 
 

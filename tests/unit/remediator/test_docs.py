@@ -31,7 +31,7 @@ POLICIES = [block for block in BLOCKS if block.get("kind") == "FlinkRemediationP
 
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy["metadata"]["name"])
 def test_the_example_is_a_policy(policy: dict[str, Any]) -> None:
-    PolicySpec.model_validate(policy["spec"])
+    PolicySpec.model_validate(policy["spec"], extra="forbid")
 
 
 def test_the_guards_defaults_are_told() -> None:
