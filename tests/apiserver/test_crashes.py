@@ -15,8 +15,8 @@ from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
 from remediator.api.names import PLAN_ANNOTATION
-from remediator.services.act import Actor
 from remediator.core.configuration import OVERRIDES_KEY
+from remediator.services.act import Actor
 from remediator.services.gather import Gatherer
 from remediator.services.ingest import Ingest
 from remediator.services.reconcile import Reconciler
