@@ -319,7 +319,7 @@ def test_the_table_is_for_people(capsys: pytest.CaptureFixture[str], monkeypatch
         ("kind: Pod\n", [], "no FlinkDeployment in the files"),
         ("kind: FlinkDeployment\nspec: {}\n", [], "FlinkDeployment: metadata.name is missing"),
         ("kind: FlinkDeployment\nmetadata: {name: a}\n", [], "FlinkDeployment a: spec is missing"),
-        ("kind: FlinkDeployment\nmetadata: {name: a}\nspec: {job: 3}\n", [], "a: has not the expected form"),
+        ("kind: FlinkDeployment\nmetadata: {name: a}\nspec: {job: 3}\n", [], "a: spec.job is not a map"),
         ("kind: FlinkDeployment\nmetadata: {name: a}\nspec: {}\n", ["b"], "no FlinkDeployment b; there are a"),
         ("kind: FlinkRemediationPolicy\nmetadata: {name: p}\nspec: {}\n", [], "FlinkRemediationPolicy p.match: Field"),
     ],
