@@ -20,6 +20,7 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts/streaming-monitoring"
 STANDINS = ROOT / "tests/cluster/charts"
+REGISTRY = ROOT / "scripts/render-values.yaml"
 KUBE_VERSION = "1.34.0"  # a Helm built from its module believes in a much older one
 
 
@@ -87,7 +88,8 @@ def helm(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> str:
 
 def template_arguments(chart: Path, release: str, namespace: str) -> list[str]:
     """The arguments that every rendering shares."""
-    return ["template", release, str(chart), "--namespace", namespace, "--kube-version", KUBE_VERSION]
+    where = ["template", release, str(chart), "--namespace", namespace]
+    return [*where, "--kube-version", KUBE_VERSION, f"--values={REGISTRY}"]
 
 
 def objects(text: str) -> list[Object]:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Describe the chart's values from the comments in values.yaml: in its README, and in values.schema.json for editors.
+"""Carry values.yaml into what is made of it: the tables of the README, the descriptions in values.schema.json, and
+files/defaults.json, from which the templates restore keys that were left empty.
 
 A comment block with a line that starts with "# -- " right above a key describes that key and all below it, as
 helm-docs reads it. With --check nothing is written and stale files are an error.
@@ -9,7 +10,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,21 +100,79 @@ def schema(text: str, values: list[Value]) -> str:
             about = about["properties"][key]
         else:
             about["description"] = value.description
-    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(nullable(whole), indent=2, ensure_ascii=False) + "\n"
+
+
+def nullable(about: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema in which every key of a map may be left empty; items of lists may not."""
+    found = dict(about)
+    if "properties" in found:
+        found["properties"] = {key: _or_null(nullable(part)) for key, part in found["properties"].items()}
+    if isinstance(found.get("additionalProperties"), dict):
+        found["additionalProperties"] = _or_null(nullable(found["additionalProperties"]))
+    if "items" in found:
+        found["items"] = nullable(found["items"])
+    return found
+
+
+def _or_null(about: dict[str, Any]) -> dict[str, Any]:
+    if "enum" in about:
+        return about if None in about["enum"] else {**about, "enum": [*about["enum"], None]}
+    if "oneOf" in about:
+        missing = {"type": "null"} not in about["oneOf"]
+        return {**about, "oneOf": [*about["oneOf"], {"type": "null"}]} if missing else about
+    kinds = about["type"] if isinstance(about["type"], list) else [about["type"]]
+    return about if "null" in kinds else {**about, "type": [*kinds, "null"]}
+
+
+def defaults(values: Mapping[str, Any], about: Mapping[str, Any]) -> str:
+    """What the templates put in the place of keys that were left empty: a JSON list of paths with their values.
+
+    Helm takes a key with null away, and knows no other use for it. Maps whose keys are the user's count as one value,
+    so that an entry of them can be taken away; entries that have keys of ours are filled only where they are there.
+    """
+    ours = {key: value for key, value in values.items() if key not in ("global", *_dependencies())}
+    leaves = [
+        {"path": list(path), "value": value, **({"entry": True} if entry else {})}
+        for path, value, entry in _defaults(ours, about, (), False)
+    ]
+    lines = ",\n".join(json.dumps(leaf, ensure_ascii=False) for leaf in leaves)
+    return f'{{"generated": "by make generate from values.yaml", "leaves": [\n{lines}\n]}}\n'
+
+
+def _dependencies() -> list[str]:
+    return [entry["name"] for entry in yaml.safe_load((CHART / "Chart.yaml").read_text())["dependencies"]]
+
+
+def _defaults(
+    value: Any, about: Mapping[str, Any], path: tuple[str, ...], entry: bool
+) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
+    if "properties" in about and path[-1:] != ("resources",):
+        for key, part in value.items():
+            yield from _defaults(part, about["properties"][key], (*path, key), entry)
+        return
+    yield path, value, entry
+    inner = about.get("additionalProperties")
+    if isinstance(inner, dict) and "properties" in inner:
+        for key, part in value.items():
+            yield from _defaults(part, inner, (*path, key), True)
 
 
 def wanted() -> dict[Path, str]:
     """What the generated files should hold, by path."""
-    values = list(described((CHART / "values.yaml").read_text()))
+    text = (CHART / "values.yaml").read_text()
+    values = list(described(text))
     paths = {CHART / "README.md": readme, CHART / "values.schema.json": schema}
-    return {path: make(path.read_text(), values) for path, make in paths.items()}
+    found = {path: make(path.read_text(), values) for path, make in paths.items()}
+    about = json.loads(found[CHART / "values.schema.json"])
+    return {**found, CHART / "files/defaults.json": defaults(yaml.safe_load(text), about)}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is stale")
     arguments = parser.parse_args()
-    stale = {path: text for path, text in wanted().items() if path.read_text() != text}
+    stale = {path: text for path, text in wanted().items() if not path.exists() or path.read_text() != text}
     for path, text in stale.items():
         print(f"{'stale' if arguments.check else 'updated'}: {path.relative_to(CHART.parent.parent)}")
         if not arguments.check:

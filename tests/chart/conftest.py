@@ -11,8 +11,8 @@ import yaml
 Object = render.Object
 Render = Callable[..., "Rendered"]
 
-CI = render.CHART / "ci"
-SCENARIOS = sorted(path.name for path in CI.glob("*-values.yaml"))
+PROFILES = render.CHART / "profiles"
+SCENARIOS = sorted(path.name for path in PROFILES.glob("*-values.yaml"))
 
 
 class Rendered:
@@ -48,7 +48,7 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def rendered(helm: Callable[..., str], chart: Path, tmp_path_factory: pytest.TempPathFactory) -> Render:
-    """Render the chart with a scenario of ci/ and with values over it."""
+    """Render the chart with a scenario of profiles/ and with values over it."""
     folder = tmp_path_factory.mktemp("values")
     known: dict[str, Rendered] = {}
 
@@ -60,7 +60,7 @@ def rendered(helm: Callable[..., str], chart: Path, tmp_path_factory: pytest.Tem
             return known[key]
         command = render.template_arguments(chart, release, "streaming")
         if scenario:
-            command.append(f"--values={CI / scenario}")
+            command.append(f"--values={PROFILES / scenario}")
         if values:
             path = folder / f"{len(known)}.yaml"
             path.write_text(yaml.safe_dump(values))

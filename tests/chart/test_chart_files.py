@@ -91,7 +91,7 @@ def test_sync_writes_updates_and_removes(tmp_path: Path) -> None:
 
 def _leaves(about: dict, path: str = "") -> set[str]:
     """Keys of the schema that hold a value or a map of the user's, as dotted paths."""
-    if "properties" not in about or path in DEPENDENCIES or path.endswith("resources"):
+    if "properties" not in about or path in (*DEPENDENCIES, "global") or path.endswith("resources"):
         return {path}
     return {leaf for key, part in about["properties"].items() for leaf in _leaves(part, f"{path}.{key}".strip("."))}
 
@@ -102,7 +102,7 @@ def test_schema_knows_exactly_our_keys() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
 
     def compare(part: object, about: dict, path: str) -> None:
-        if path in _leaves(schema) or path in DEPENDENCIES:
+        if path in _leaves(schema):
             return
         assert about["additionalProperties"] is False, f"{path} lets unknown keys pass"
         assert isinstance(part, dict), path
@@ -141,11 +141,20 @@ def test_artifact_hub_shows_our_definitions() -> None:
 
 def test_every_scenario_is_in_the_readme() -> None:
     readme = (CHART / "README.md").read_text()
-    assert [path.name for path in CHART.glob("ci/*-values.yaml") if f"(ci/{path.name})" not in readme] == []
+    assert [path.name for path in CHART.glob("profiles/*-values.yaml") if f"(profiles/{path.name})" not in readme] == []
 
 
-@pytest.mark.parametrize("path", sorted(CHART.glob("templates/**/*.yaml")), ids=lambda p: p.name)
+TEMPLATES = [path for path in sorted(CHART.glob("templates/**/*.*")) if not path.name.startswith("_")]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.name)
+def test_templates_restore_values_first(path: Path) -> None:
+    """Any template may be the first that Helm renders."""
+    assert re.match(r'\{\{- include "streaming-monitoring\.values" \. -?\}\}', path.read_text())
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.name)
 def test_templates_never_evaluate_files(path: Path) -> None:
     """Prometheus and Grafana have braces of their own: "tpl" would eat them."""
     code = re.sub(r"\{\{- /\*.*?\*/\s*-?\}\}", "", path.read_text(), flags=re.DOTALL)
-    assert not re.search(r"\btpl\s+[.$(]", code)
+    assert path.name == "extra-objects.yaml" or not re.search(r"\btpl\s+[.$(]", code)

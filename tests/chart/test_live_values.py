@@ -7,7 +7,7 @@ import pytest
 import render
 import yaml
 from chart import fake_api
-from chart.conftest import CI, Object, Rendered
+from chart.conftest import PROFILES, Object, Rendered
 
 Upgrade = Callable[..., Rendered]
 
@@ -22,7 +22,7 @@ def upgrade(helm: Callable[..., str], chart: Path, tmp_path: Path) -> Upgrade:
             (tmp_path / "kubeconfig").write_text(kubeconfig)
             command = render.template_arguments(chart, "streaming-monitoring", "streaming")
             command += ["--dry-run=server", "--disable-openapi-validation", f"--kubeconfig={tmp_path / 'kubeconfig'}"]
-            command += [f"--values={CI / 'pipeline-values.yaml'}", f"--values={tmp_path / 'values.yaml'}"]
+            command += [f"--values={PROFILES / 'pipeline-values.yaml'}", f"--values={tmp_path / 'values.yaml'}"]
             return Rendered(helm(command, {"HELM_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}))
 
     return run

@@ -1,4 +1,4 @@
-"""What the rendered chart is, with each scenario of ci/ and as it comes."""
+"""What the rendered chart is, with each scenario of profiles/ and as it comes."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 import render
 import yaml
 from chart import fake_api
-from chart.conftest import CI, SCENARIOS, Object, Render
+from chart.conftest import PROFILES, SCENARIOS, Object, Render
 from loadgen.__main__ import parse_arguments
 from remediator.api.policy import PolicySpec
 
@@ -67,7 +67,7 @@ def test_images_have_versions(rendered: Render, scenario: str | None) -> None:
     for _, pod in pods(rendered(scenario).objects):
         for container in pod["containers"]:
             if "image" in container:
-                ours = r"(registry\.example\.com/team/)?streaming-monitoring/[a-z-]+:0\.1\.0"
+                ours = r"registry\.example\.com/(team/)?streaming-monitoring/[a-z-]+:0\.1\.0"
                 assert re.fullmatch(rf"{ours}|docker\.io/danielqsj/kafka-exporter:v1\.9\.0", container["image"])
 
 
@@ -185,7 +185,7 @@ def test_podmonitors_carry_the_job_names(rendered: Render) -> None:
     jobs = {}
     for monitor in rendered().of("PodMonitor").values():
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
-            name = [r["replacement"] for r in endpoint["relabelings"] if r["targetLabel"] == "job"]
+            name = [r["replacement"] for r in endpoint["relabelings"] if r.get("targetLabel") == "job"]
             assert len(name) == 1
             assert endpoint["interval"] == "15s"
             jobs[name[0]] = (monitor["spec"], endpoint)
@@ -263,14 +263,14 @@ def test_every_pod_has_its_openings(rendered: Render, scenario: str | None) -> N
     [
         (
             "pipeline-values.yaml",
-            [],
+            "auto",
             {"podSelector": {"matchLabels": {"strimzi.io/kind": "Kafka", "strimzi.io/cluster": "streaming"}}},
         ),
-        ("existing-values.yaml", [], None),
+        ("existing-values.yaml", "auto", None),
         ("existing-values.yaml", [{"ipBlock": {"cidr": "10.0.0.0/8"}}], {"ipBlock": {"cidr": "10.0.0.0/8"}}),
     ],
 )
-def test_where_kafka_is_reached(rendered: Render, scenario: str, peers: list[Object], to: Object | None) -> None:
+def test_where_kafka_is_reached(rendered: Render, scenario: str, peers: list[Object] | str, to: Object | None) -> None:
     name = "loadgen" if scenario.startswith("pipeline") else "kafka-exporter"
     policies = rendered(scenario, {"networkPolicy": {"kafkaPeers": peers}}).of("NetworkPolicy")
     rule = policies[f"streaming-monitoring-{name}"]["spec"]["egress"][-1]
@@ -333,7 +333,7 @@ def test_production_survives_the_loss_of_a_node(rendered: Render) -> None:
 def test_renders_next_to_its_dependencies(helm: Callable[..., str], tmp_path: Path) -> None:
     """With those of charts/ if somebody fetched them, else with the stand-ins: no object is there twice."""
     command = render.template_arguments(render.prepare(tmp_path), "streaming-monitoring", "streaming")
-    text = helm([*command, f"--values={CI / 'pipeline-values.yaml'}"])
+    text = helm([*command, f"--values={PROFILES / 'pipeline-values.yaml'}"])
     names = re.findall(r"^kind: (\S+)\nmetadata:\n  name: (\S+)$", text, flags=re.MULTILINE)
     assert len(names) > 30
     assert len(names) == len(set(names))
@@ -352,9 +352,9 @@ def notes(helm: Callable[..., str], chart: Path, tmp_path: Path) -> Callable[...
     def install(scenario: str, *arguments: str) -> str:
         with fake_api.serve([]) as kubeconfig:
             (tmp_path / "kubeconfig").write_text(kubeconfig)
-            command = ["install", "streaming-monitoring", str(chart), "--namespace=streaming", "--dry-run=server"]
+            command = ["install", "streaming-monitoring", str(chart), "--namespace=streaming", "--dry-run=server", f"--values={render.REGISTRY}"]
             command += ["--disable-openapi-validation", f"--kubeconfig={tmp_path / 'kubeconfig'}"]
-            return helm([*command, f"--values={CI / scenario}", *arguments]).partition("NOTES:")[2]
+            return helm([*command, f"--values={PROFILES / scenario}", *arguments]).partition("NOTES:")[2]
 
     return install
 

@@ -9,6 +9,8 @@ holds its Lease any more, and delete the remediator's Leases. A controller rarel
 rights away at the moment at which it ends it.
 
 apply-crds FILE...: bring our definitions up to date. Helm installs what is in crds/ once and never touches it again.
+
+check-receiver ADDRESS [CA]: is the receiver ready, and does it refuse a delivery without the token? For "helm test".
 """
 
 import json
@@ -139,6 +141,25 @@ def apply_crds(api: Api, paths: Sequence[Path]) -> Iterator[str]:
         yield f"{name}: at resource version {applied['metadata']['resourceVersion']}"
 
 
+def check_receiver(address: str, authority: Path | None = None) -> str:
+    """Ask the receiver as a stranger would; returns what it said, in words. Raises SystemExit where it is wrong."""
+    tls = ssl.create_default_context(cafile=str(authority)) if authority else None
+    said = []
+    for path, body, right in (("/readyz", None, 200), ("/alerts", b"{}", 401)):
+        request = urllib.request.Request(address + path, data=body)  # noqa: S310 (the address is ours)
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=tls) as answer:  # noqa: S310
+                status = answer.status
+        except urllib.error.HTTPError as error:
+            status = error.code
+        except OSError as error:
+            raise SystemExit(f"{address}{path}: {error}") from error
+        if status != right:
+            raise SystemExit(f"{address}{path}: {status} instead of {right}")
+        said.append(f"{path} {status}")
+    return ", ".join(said)
+
+
 def main(command: str, *arguments: str) -> None:
     """Run a command of this file."""
     if command == "uninstall":
@@ -150,6 +171,9 @@ def main(command: str, *arguments: str) -> None:
     elif command == "apply-crds":
         for line in apply_crds(connect(), [Path(argument) for argument in arguments]):
             print(line, flush=True)
+    elif command == "check-receiver":
+        address, *authority = arguments
+        print(f"{address}: {check_receiver(address, *map(Path, authority))}")
     else:
         raise SystemExit(f"no such command: {command}")
 

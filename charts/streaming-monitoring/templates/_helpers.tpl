@@ -1,108 +1,193 @@
-{{/* Base name of our objects: the release's name, with the chart's name unless it is in there already. */}}
-{{- define "streaming-monitoring.fullname" -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains .Chart.Name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" -}}
+{{- define "streaming-monitoring.name" -}}
+{{- .Values.nameOverride | default .Chart.Name -}}
 {{- end -}}
+
+{{/*
+Base name of our objects: the release's name, with the chart's name unless it is in there already. Names of Services
+begin with a letter and hold no dot, while the release's may. At most 39 characters: with "-data-monitor" that is 52, and
+a StatefulSet's pods get a label of its name and 11 characters more.
+*/}}
+{{- define "streaming-monitoring.fullname" -}}
+{{- $name := include "streaming-monitoring.name" . -}}
+{{- $full := .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) -}}
+{{- $full = replace "." "-" $full -}}
+{{- if not (regexMatch "^[a-z]" $full) -}}{{- $full = printf "sm-%s" $full -}}{{- end -}}
+{{- regexReplaceAll "-+$" (trunc 39 $full) "" -}}
 {{- end -}}
 
 {{/* What a Service or Deployment selects by. Call with (list $ "component"). */}}
 {{- define "streaming-monitoring.selectorLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ $root.Chart.Name }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
-app.kubernetes.io/component: {{ index . 1 }}
+app.kubernetes.io/name: {{ include "streaming-monitoring.name" $root | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
+app.kubernetes.io/component: {{ index . 1 | quote }}
 {{- end -}}
 
-{{/* Labels of every object. Call with (list $ "component"). */}}
+{{/*
+Labels of every object: what the user wants, but for those that Helm and our selectors need. Call with
+(list $ "component"), or (list $ "component" MORE) with labels over the user's.
+*/}}
 {{- define "streaming-monitoring.labels" -}}
 {{- $root := index . 0 -}}
-{{ include "streaming-monitoring.selectorLabels" . }}
-app.kubernetes.io/part-of: streaming-monitoring
-app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" }}
-{{- with $root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $labels := dict
+      "app.kubernetes.io/part-of" "streaming-monitoring"
+      "app.kubernetes.io/version" $root.Chart.AppVersion -}}
+{{- $fixed := dict
+      "app.kubernetes.io/managed-by" $root.Release.Service
+      "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_") -}}
+{{- $more := dict -}}
+{{- if gt (len .) 2 -}}{{- $more = index . 2 -}}{{- end -}}
+{{- toYaml (mergeOverwrite $labels (deepCopy $root.Values.commonLabels) (deepCopy $more) $fixed (include "streaming-monitoring.selectorLabels" . | fromYaml)) -}}
 {{- end -}}
 
-{{/* Labels of monitors and rules, which an existing Prometheus may select by. Call with (list $ "component"). */}}
+{{/*
+Labels of pods, and of objects whose operator copies them to pods: nothing that changes with a version of the chart, which
+would restart them. Call with (list $ "component"), or (list $ "component" MORE).
+*/}}
+{{- define "streaming-monitoring.podLabels" -}}
+{{- $labels := dict "app.kubernetes.io/part-of" "streaming-monitoring" -}}
+{{- if gt (len .) 2 -}}{{- $labels = mergeOverwrite $labels (deepCopy (index . 2)) -}}{{- end -}}
+{{- toYaml (mergeOverwrite $labels (include "streaming-monitoring.selectorLabels" . | fromYaml)) -}}
+{{- end -}}
+
+{{/* Labels of monitors and rules, which a Prometheus selects by: kube-prometheus-stack's by the release, unless it is told
+to take all. Call with (list $ "component"). */}}
 {{- define "streaming-monitoring.monitoringLabels" -}}
-{{ include "streaming-monitoring.labels" . }}
-{{- with (index . 0).Values.prometheus.selectorLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $root := index . 0 -}}
+{{- $release := ternary (dict "release" $root.Release.Name) dict (eq (include "streaming-monitoring.dependency" (list $root "kube-prometheus-stack")) "true") -}}
+{{- include "streaming-monitoring.labels" (list $root (index . 1) (mergeOverwrite $release (deepCopy $root.Values.prometheus.selectorLabels))) -}}
 {{- end -}}
 
-{{/* registry/repository:tag; the tag defaults to the chart's appVersion. Call with (list $ .Values.x.image). */}}
+{{/* One of our images. Call with (list $ .Values.x.image). */}}
 {{- define "streaming-monitoring.image" -}}
 {{- $root := index . 0 -}}
+{{- $registry := $root.Values.image.registry | default $root.Values.global.imageRegistry -}}
+{{- if not (or $registry $root.Values.image.local) -}}
+{{- fail "image.registry is needed: the registry that our images were pushed to (such as registry.example.com/team); or image.local=true where they were loaded into the nodes, as on kind and minikube" -}}
+{{- end -}}
+{{- include "streaming-monitoring.imageReference" (list $registry (index . 1) $root.Chart.AppVersion) -}}
+{{- end -}}
+
+{{/* registry/repository:tag, or with a digest. Call with (list REGISTRY IMAGE TAG). */}}
+{{- define "streaming-monitoring.imageReference" -}}
 {{- $image := index . 1 -}}
-{{- $tag := $image.tag | default $root.Chart.AppVersion -}}
-{{- with $root.Values.image.registry -}}{{ trimSuffix "/" . }}/{{- end -}}
-{{ $image.repository }}:{{ $tag }}
+{{- with index . 0 -}}{{ trimSuffix "/" . }}/{{- end -}}
+{{ $image.repository }}
+{{- if $image.digest -}}@{{ $image.digest }}{{- else -}}:{{ $image.tag | default (index . 2) }}{{- end -}}
+{{- end -}}
+
+{{/* An image that is on the nodes only is never pulled: nobody knows who owns its name elsewhere. Call with (list $ .Values.x.image). */}}
+{{- define "streaming-monitoring.pullPolicy" -}}
+{{- ternary "Never" (index . 1).pullPolicy (index . 0).Values.image.local -}}
 {{- end -}}
 
 {{- define "streaming-monitoring.pullSecrets" -}}
-{{- with .Values.image.pullSecrets }}
+{{- $names := .Values.image.pullSecrets -}}
+{{- range .Values.global.imagePullSecrets -}}{{- $names = append $names (get (ternary . (dict "name" .) (kindIs "map" .)) "name") -}}{{- end -}}
+{{- with uniq $names }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}
 
-{{/* The "restricted" Pod Security Standard; the user's number comes from the image or from runAsUser. */}}
+{{/* The "restricted" Pod Security Standard. Call with (dict "root" $ "user" 65532 "fsGroup" true). */}}
 {{- define "streaming-monitoring.podSecurityContext" -}}
-runAsNonRoot: true
-seccompProfile: {type: RuntimeDefault}
+{{- $mode := .root.Values.securityContext -}}
+{{- if ne $mode "none" -}}
+securityContext:
+  runAsNonRoot: true
+  seccompProfile: {type: RuntimeDefault}
+  {{- if eq $mode "restricted" }}
+  runAsUser: {{ .user }}
+  runAsGroup: {{ .user }}
+  {{- if .fsGroup }}
+  fsGroup: {{ .user }}
+  fsGroupChangePolicy: OnRootMismatch
+  {{- end }}
+  {{- end }}
+{{- end -}}
 {{- end -}}
 
+{{/* Call with (dict "root" $), and "writable" true where the program writes beside its volumes. */}}
 {{- define "streaming-monitoring.containerSecurityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
+{{- if ne .root.Values.securityContext "none" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  {{- if not .writable }}
+  readOnlyRootFilesystem: true
+  {{- end }}
+  capabilities: {drop: [ALL]}
+{{- end -}}
+{{- end -}}
+
+{{/*
+What every pod of ours has, without containers and volumes. Call with (dict "root" $ "component" NAME "settings"
+.Values.x "user" 65532), and "account" with the name of its service account, "fsGroup" true, "spread" true to spread it
+over nodes unless values say how.
+*/}}
+{{- define "streaming-monitoring.pod" -}}
+{{- with .account -}}
+serviceAccountName: {{ . | quote }}
+{{- else -}}
+automountServiceAccountToken: false
+{{- end }}
+enableServiceLinks: false
+{{- include "streaming-monitoring.pullSecrets" .root }}
+{{- with include "streaming-monitoring.podSecurityContext" . }}
+{{ . }}
+{{- end }}
+{{- include "streaming-monitoring.placement" .settings }}
+{{- if .settings.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml .settings.topologySpreadConstraints | nindent 2 }}
+{{- else if .spread }}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "streaming-monitoring.selectorLabels" (list .root .component) | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/* Where a pod may run. Call with the component's values. */}}
+{{- define "streaming-monitoring.placement" -}}
+{{- with .priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Metadata of a pod. Call with (list $ "component" .Values.x), or (list $ "component" .Values.x ANNOTATIONS) with ours. */}}
+{{- define "streaming-monitoring.podMetadata" -}}
+{{- $settings := index . 2 -}}
+labels:
+  {{- include "streaming-monitoring.podLabels" (list (index . 0) (index . 1) (mergeOverwrite (deepCopy (index . 0).Values.commonLabels) (deepCopy $settings.podLabels))) | nindent 2 }}
+{{- $annotations := deepCopy $settings.podAnnotations }}
+{{- if gt (len .) 3 }}{{- $annotations = mergeOverwrite $annotations (index . 3) }}{{- end }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* Namespaces whose FlinkDeployments are watched, as a JSON list under "items". */}}
 {{- define "streaming-monitoring.targetNamespaces" -}}
 {{- dict "items" (.Values.targetNamespaces | default (list .Release.Namespace) | uniq | sortAlpha) | toJson -}}
-{{- end -}}
-
-{{- define "streaming-monitoring.prometheusUrl" -}}
-{{- $stack := index .Values "kube-prometheus-stack" -}}
-{{- if .Values.prometheus.url -}}
-{{- .Values.prometheus.url -}}
-{{- else if $stack.enabled -}}
-{{- printf "http://%s-prometheus.%s.svc:9090" $stack.fullnameOverride .Release.Namespace -}}
-{{- else -}}
-{{- fail "prometheus.url is needed when kube-prometheus-stack.enabled is false (such as http://prometheus.monitoring.svc:9090)" -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "streaming-monitoring.alertmanagerUrl" -}}
-{{- $stack := index .Values "kube-prometheus-stack" -}}
-{{- if .Values.alertmanager.url -}}
-{{- .Values.alertmanager.url -}}
-{{- else if $stack.enabled -}}
-{{- /* The headless Service that Prometheus Operator makes: the receiver asks every replica. */ -}}
-{{- printf "http://alertmanager-operated.%s.svc:9093" .Release.Namespace -}}
-{{- else -}}
-{{- fail "alertmanager.url is needed when kube-prometheus-stack.enabled is false (such as http://alertmanager.monitoring.svc:9093)" -}}
-{{- end -}}
-{{- end -}}
-
-{{- /* Prometheus Operator names receivers NAMESPACE/ALERTMANAGERCONFIG/RECEIVER. */ -}}
-{{- define "streaming-monitoring.alertmanagerReceiver" -}}
-{{- if .Values.alertmanager.receiver -}}
-{{- .Values.alertmanager.receiver -}}
-{{- else if .Values.alertmanager.routing.enabled -}}
-{{- printf "%s/%s-(remediator|watchdog)/remediator" .Release.Namespace (include "streaming-monitoring.fullname" .) -}}
-{{- end -}}
 {{- end -}}
 
 {{- define "streaming-monitoring.bootstrapServers" -}}

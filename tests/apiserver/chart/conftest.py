@@ -9,7 +9,7 @@ import yaml
 
 from apiserver.control_plane import ControlPlane, control_plane
 
-SCENARIOS = sorted(path.name for path in (render.CHART / "ci").glob("*-values.yaml"))
+SCENARIOS = sorted(path.name for path in (render.CHART / "profiles").glob("*-values.yaml"))
 NAMESPACE = "streaming"
 
 
@@ -32,7 +32,7 @@ def informed_plane(tmp_path_factory: pytest.TempPathFactory, chart: Path) -> Ite
         with plane.client() as client:
             names = [NAMESPACE]
             for values in SCENARIOS:
-                names += yaml.safe_load((render.CHART / "ci" / values).read_text()).get("targetNamespaces", [])
+                names += yaml.safe_load((render.CHART / "profiles" / values).read_text()).get("targetNamespaces", [])
             for name in dict.fromkeys(names):
                 client.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
         definitions = [path for path in chart.glob("**/crds") if path.is_dir()]
@@ -47,5 +47,5 @@ def renderings(chart: Path) -> dict[str, list[render.Object]]:
     """Our objects of each scenario."""
     command = render.template_arguments(chart, "streaming-monitoring", NAMESPACE)
     return {
-        name: render.objects(render.helm([*command, f"--values={render.CHART / 'ci' / name}"])) for name in SCENARIOS
+        name: render.objects(render.helm([*command, f"--values={render.CHART / 'profiles' / name}"])) for name in SCENARIOS
     }

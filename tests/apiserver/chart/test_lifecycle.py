@@ -20,7 +20,8 @@ from apiserver.chart.conftest import SCENARIOS
 from apiserver.control_plane import ControlPlane, control_plane
 
 RELEASE = NAMESPACE = "streaming-monitoring"
-SCENARIO = render.CHART / "ci/pipeline-values.yaml"
+SCENARIO = render.CHART / "profiles/pipeline-values.yaml"
+REGISTRY = f"--values={render.REGISTRY}"
 JOB = f"/apis/flink.apache.org/v1beta1/namespaces/{NAMESPACE}/flinkdeployments/ml-recommender"
 RULE = f"/apis/monitoring.coreos.com/v1/namespaces/{NAMESPACE}/prometheusrules/streaming-monitoring-kafka"
 TOKEN = f"/api/v1/namespaces/{NAMESPACE}/secrets/streaming-monitoring-remediator-webhook"
@@ -133,7 +134,7 @@ def left(client: httpx.Client, manifest: str) -> list[str]:
 
 
 def test_life_of_a_release(helm: Helm, chart: Path) -> None:
-    helm("install", RELEASE, chart, "--create-namespace", f"--values={SCENARIO}", "--timeout=3m")
+    helm("install", RELEASE, chart, "--create-namespace", REGISTRY, f"--values={SCENARIO}", "--timeout=3m")
     assert helm.status() == ("deployed", 1)
     assert size(helm, 1) < MEBIBYTE / 4
     token = helm.get(TOKEN)["data"]["token"]
@@ -146,7 +147,7 @@ def test_life_of_a_release(helm: Helm, chart: Path) -> None:
     version["additionalPrinterColumns"] = columns[:1]
     helm.client.put(DEFINITION, json=definition).raise_for_status()
     remediate(helm, 4)
-    higher = ["--set=rules.overrides.HighKafkaLag.threshold=5000", f"--values={SCENARIO}", "--timeout=3m"]
+    higher = ["--set=rules.overrides.HighKafkaLag.threshold=5000", REGISTRY, f"--values={SCENARIO}", "--timeout=3m"]
     helm("upgrade", RELEASE, chart, *higher)
     assert helm.status() == ("deployed", 2)
     assert (parallelism(helm), threshold(helm)) == (4, "5000")
@@ -176,19 +177,19 @@ def test_life_of_a_release(helm: Helm, chart: Path) -> None:
 
 def test_lint_is_clean(helm: Helm, chart: Path) -> None:
     for scenario in SCENARIOS:
-        values = f"--values={render.CHART / 'ci' / scenario}"
-        helm("lint", "--strict", chart, f"--kube-version={render.KUBE_VERSION}", values)
+        values = f"--values={render.CHART / 'profiles' / scenario}"
+        helm("lint", "--strict", chart, f"--kube-version={render.KUBE_VERSION}", REGISTRY, values)
 
 
 def test_wrong_values_are_refused(helm: Helm, chart: Path) -> None:
     """By the chart's schema before anything is sent, and by the definitions' own for what is passed through."""
     with pytest.raises(HelmError, match="replcias"):
-        helm("install", RELEASE, chart, "--create-namespace", "--set=kafka.replcias=3")
+        helm("install", RELEASE, chart, "--create-namespace", REGISTRY, "--set=kafka.replcias=3")
     with pytest.raises(HelmError, match=r"no release|not found"):
         helm("status", RELEASE)
     policy = "remediator.policies.high-kafka-lag.spec.mode=Atc"
     try:
         with pytest.raises(HelmError, match=r"spec\.mode: Unsupported value: \"Atc\""):
-            helm("install", RELEASE, chart, "--create-namespace", f"--set={policy}")
+            helm("install", RELEASE, chart, "--create-namespace", REGISTRY, f"--set={policy}")
     finally:
         helm("uninstall", RELEASE, "--timeout=3m")

@@ -1,7 +1,7 @@
-{{/* Whether there is a data monitor: as values say, and otherwise with the example pipeline. */}}
+{{/* Whether there is a data monitor: as values say; auto: with the example pipeline. */}}
 {{- define "streaming-monitoring.dataMonitor" -}}
 {{- $wanted := .Values.dataMonitor.enabled -}}
-{{- if kindIs "invalid" $wanted }}{{ $wanted = .Values.pipeline.enabled }}{{ end -}}
+{{- if kindIs "string" $wanted }}{{ $wanted = .Values.pipeline.enabled }}{{ end -}}
 {{- if $wanted -}}true{{- end -}}
 {{- end -}}
 
@@ -107,7 +107,12 @@ true
 {{- $reports := .Values.dataMonitor.reports -}}
 {{- $annotations := dict -}}
 {{- if and (include "streaming-monitoring.dataMonitor" .) (include "streaming-monitoring.dataMonitorReports" .) -}}
-{{- $url := $reports.url | default (printf "http://%s.%s.svc:8001" (include "streaming-monitoring.dataMonitorName" .) .Release.Namespace) -}}
+{{- $url := printf "http://%s.%s.svc:8001" (include "streaming-monitoring.dataMonitorName" .) .Release.Namespace -}}
+{{- if $reports.url -}}
+{{- $url = $reports.url -}}
+{{- else if $reports.ingress.enabled -}}
+{{- $url = printf "%s://%s" (ternary "https" "http" (ne $reports.ingress.tlsSecret "")) $reports.ingress.host -}}
+{{- end -}}
 {{- $_ := set $annotations "MLModelPredictionDrift" (dict "report_url" (printf "%s/latest" (trimSuffix "/" $url))) -}}
 {{- end -}}
 {{- toJson $annotations -}}

@@ -13,52 +13,27 @@
     authorization:
       type: Bearer
       credentials:
-        name: {{ include "streaming-monitoring.webhookSecret" . }}
+        name: {{ include "streaming-monitoring.webhookSecret" . | quote }}
         key: token
     {{- with $tls }}
     tlsConfig:
-      ca: {secret: {name: {{ . }}, key: ca.crt}}
+      ca: {secret: {name: {{ . | quote }}, key: ca.crt}}
       serverName: {{ $host }}
     {{- end }}
 {{- end -}}
 
 {{/* Flags that both roles take. */}}
 {{- define "streaming-monitoring.remediatorArgs" -}}
-- --namespace={{ .Release.Namespace }}
+- {{ printf "--namespace=%s" .Release.Namespace | quote }}
 - --metrics-port=8081
 {{- range (include "streaming-monitoring.targetNamespaces" . | fromJson).items }}
-- --target-namespace={{ . }}
+- {{ printf "--target-namespace=%s" . | quote }}
 {{- end }}
 {{- end -}}
 
 {{/* What the pods of both roles share. Call with (list $ "remediator-receiver"). */}}
 {{- define "streaming-monitoring.remediatorPod" -}}
 {{- $root := index . 0 -}}
-serviceAccountName: {{ include "streaming-monitoring.fullname" $root }}-{{ index . 1 }}
-enableServiceLinks: false
-{{- include "streaming-monitoring.pullSecrets" $root }}
-securityContext:
-  {{- include "streaming-monitoring.podSecurityContext" $root | nindent 2 }}
-  runAsUser: 65532
-  runAsGroup: 65532
-  fsGroup: 65532
-topologySpreadConstraints:
-  - maxSkew: 1
-    topologyKey: kubernetes.io/hostname
-    whenUnsatisfiable: ScheduleAnyway
-    labelSelector:
-      matchLabels:
-        {{- include "streaming-monitoring.selectorLabels" . | nindent 8 }}
-{{- with $root.Values.remediator.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.remediator.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $root.Values.remediator.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- $account := printf "%s-%s" (include "streaming-monitoring.fullname" $root) (index . 1) -}}
+{{- include "streaming-monitoring.pod" (dict "root" $root "component" (index . 1) "account" $account "settings" $root.Values.remediator "user" 65532 "fsGroup" true "spread" true) -}}
 {{- end -}}
