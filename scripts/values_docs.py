@@ -147,7 +147,7 @@ def _dependencies() -> list[str]:
 def _defaults(
     value: Any, about: Mapping[str, Any], path: tuple[str, ...], entry: bool
 ) -> Iterator[tuple[tuple[str, ...], Any, bool]]:
-    if "properties" in about and path[-1:] != ("resources",):
+    if "properties" in about and value and path[-1:] != ("resources",):
         for key, part in value.items():
             yield from _defaults(part, about["properties"][key], (*path, key), entry)
         return

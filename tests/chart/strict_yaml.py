@@ -30,4 +30,4 @@ class StrictLoader(Loader):
 
 def load_all(text: str) -> list[Any]:
     """The documents of a text, without empty ones."""
-    return [document for document in yaml.load_all(text, Loader=StrictLoader) if document is not None]  # noqa: S506
+    return [document for document in yaml.load_all(text, Loader=StrictLoader) if document is not None]

@@ -352,7 +352,14 @@ def notes(helm: Callable[..., str], chart: Path, tmp_path: Path) -> Callable[...
     def install(scenario: str, *arguments: str) -> str:
         with fake_api.serve([]) as kubeconfig:
             (tmp_path / "kubeconfig").write_text(kubeconfig)
-            command = ["install", "streaming-monitoring", str(chart), "--namespace=streaming", "--dry-run=server", f"--values={render.REGISTRY}"]
+            command = [
+                "install",
+                "streaming-monitoring",
+                str(chart),
+                "--namespace=streaming",
+                "--dry-run=server",
+                f"--values={render.REGISTRY}",
+            ]
             command += ["--disable-openapi-validation", f"--kubeconfig={tmp_path / 'kubeconfig'}"]
             return helm([*command, f"--values={PROFILES / scenario}", *arguments]).partition("NOTES:")[2]
 

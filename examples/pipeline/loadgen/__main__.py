@@ -1,4 +1,4 @@
-"""Command line: ``python -m loadgen [run]`` and ``python -m loadgen audit``."""
+"""Command line: ``python -m loadgen [run]``, ``python -m loadgen wait`` and ``python -m loadgen audit``."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     run.add_argument("--flush-seconds", type=float, default=20.0, help="wait for deliveries at the end (20)")
     run.add_argument("--report-seconds", type=float, default=10.0, help="between two reports on stderr (10)")
     run.add_argument("--metrics-port", type=int, default=0, help="Prometheus metrics; 0: none (0)")
+
+    waits = commands.add_parser(
+        "wait",
+        help="wait until the broker answers and topics are there",
+        description="Exit code 0: all are there, 2: one was not in time.",
+    )
+    waits.add_argument("--bootstrap-servers", required=True, help="Kafka, host:port[,host:port]")
+    waits.add_argument("--topic", action="append", required=True, help="a topic (may be repeated)")
+    waits.add_argument("--wait-seconds", type=float, default=600.0, help="how long for each (600)")
 
     audits = commands.add_parser(
         "audit",
@@ -141,6 +150,16 @@ def run(options: argparse.Namespace) -> int:
     return 1 if account["failed"] or account["unanswered"] else 0
 
 
+def run_wait(options: argparse.Namespace) -> int:
+    """Wait for topics."""
+    stop = _Stop()
+    client = kafka.producer(options.bootstrap_servers, _say)
+    for topic in options.topic:
+        partitions = kafka.wait_for_topic(client, topic, options.wait_seconds, _say, lambda: stop.asked)
+        _say(f"topic {topic}: {len(partitions)} partitions")
+    return 0
+
+
 def run_audit(options: argparse.Namespace) -> int:
     """Print the audit."""
     names = (options.events_topic, options.predictions_topic, options.dlq_topic)
@@ -158,7 +177,8 @@ def main(arguments: list[str]) -> int:
     """Run a command; returns the exit code."""
     options = parse_arguments(arguments)
     try:
-        return run_audit(options) if options.command == "audit" else run(options)
+        commands = {"run": run, "wait": run_wait, "audit": run_audit}
+        return commands[options.command](options)
     except kafka.Unavailable as error:
         _say(str(error))
         return _EXIT_UNAVAILABLE

@@ -6,16 +6,23 @@ import hashlib
 from typing import Any
 
 from .configuration import DATA, server_properties
-from .model import CLUSTER_LABEL, CONTROLLER_PORT, GROUP, METRICS_PORT, REPLICATION_PORT, Cluster, Pool, Resource
+from .model import CLUSTER_LABEL, CONTROLLER_PORT, GROUP, METRICS_PORT, REPLICATION_PORT, Cluster, Pool, Resource, copied_labels
 
 RESTRICTED_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def manifests(cluster: Cluster, kafka_image: str, own_image: str) -> list[Resource]:
-    found = [_bootstrap(cluster), _brokers(cluster)]
+def nodes(cluster: Cluster, kafka_image: str) -> list[Resource]:
+    """What Strimzi makes first."""
+    found = [_brokers(cluster)]
     for pool in cluster.pools:
         found += [_configuration(cluster, pool), _statefulset(cluster, pool, kafka_image)]
+    return found
+
+
+def access(cluster: Cluster, own_image: str) -> list[Resource]:
+    """What it makes once the nodes are ready: the bootstrap Service late, the exporter last."""
+    found = [_bootstrap(cluster)]
     if "kafkaExporter" in cluster.resource["spec"]:
         found.append(_exporter(cluster, own_image))
     return found
@@ -23,6 +30,7 @@ def manifests(cluster: Cluster, kafka_image: str, own_image: str) -> list[Resour
 
 def _labels(cluster: Cluster, component: str, **more: str) -> dict[str, str]:
     return {
+        **copied_labels(cluster.resource),
         CLUSTER_LABEL: cluster.name,
         "strimzi.io/kind": "Kafka",
         "strimzi.io/component-type": component,
@@ -96,6 +104,7 @@ def _statefulset(cluster: Cluster, pool: Pool, image: str) -> Resource:
     labels = _labels(
         cluster,
         "kafka",
+        **copied_labels(pool.resource),
         **{
             "strimzi.io/pool-name": pool.name,
             "strimzi.io/broker-role": str("broker" in pool.roles).lower(),

@@ -11,6 +11,7 @@ Resource = dict[str, Any]
 
 GROUP = "kafka.strimzi.io"
 CLUSTER_LABEL = "strimzi.io/cluster"
+NOT_COPIED = ("app.kubernetes.io/", "kustomize.toolkit.fluxcd.io/", "helm.toolkit.fluxcd.io/")
 KAFKA_VERSION = "4.4.0"
 CONTROLLER_PORT = 9090
 REPLICATION_PORT = 9091
@@ -70,8 +71,16 @@ class Cluster:
 
     @property
     def id(self) -> str:
-        """Kafka's cluster id: 16 bytes in URL-safe base64, taken from the resource's uid so that it never changes."""
+        """Kafka's cluster id: 16 bytes in URL-safe base64. A Kafka that is made again has a new one, unless its status says
+        which it had."""
+        kept = self.resource.get("status", {}).get("clusterId")
+        if kept:
+            return str(kept)
         return base64.urlsafe_b64encode(uuid.UUID(self.resource["metadata"]["uid"]).bytes).decode().rstrip("=")
+
+    @property
+    def replicas(self) -> int:
+        return sum(pool.replicas for pool in self.pools)
 
     @property
     def brokers_service(self) -> str:
@@ -126,6 +135,12 @@ def _cluster(kafka: Resource, resources: list[Resource]) -> Cluster:
         if any(volume["type"] != "ephemeral" for volume in volumes(pool)):
             warnings.append(f"node pool {pool.name}: data is kept in a volume that dies with its pod")
     return Cluster(kafka, pools, listeners, warnings)
+
+
+def copied_labels(resource: Resource) -> dict[str, str]:
+    """Labels of a resource that Strimzi copies to its pods: all but Kubernetes' recommended ones and Flux's."""
+    labels = resource["metadata"].get("labels", {})
+    return {key: value for key, value in labels.items() if not key.startswith(NOT_COPIED)}
 
 
 def volumes(pool: Pool) -> list[Resource]:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from . import model, status
 from .kube import ApiError, Kube
-from .manifests import manifests
+from .manifests import access, nodes
 from .topics import Topics
 
 API = f"{model.GROUP}/v1"
@@ -49,13 +49,16 @@ class Operator:
     def _cluster(self, cluster: model.Cluster, topics: list[model.Resource]) -> None:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ready = 0
-        for manifest in manifests(cluster, self.kafka_image, self.own_image):
+        for manifest in nodes(cluster, self.kafka_image):
             live = self._apply(cluster, manifest)
             if manifest["kind"] == "StatefulSet":
                 ready += live.get("status", {}).get("readyReplicas", 0)
+        if ready >= cluster.replicas:
+            for manifest in access(cluster, self.own_image):
+                self._apply(cluster, manifest)
         for pool in cluster.pools:
             self.kube.set_status(pool.resource, status.node_pool(cluster, pool))
-        if ready and cluster.listeners:
+        if ready >= cluster.replicas and cluster.listeners:
             self._topics(cluster, topics, now)
         self.kube.set_status(cluster.resource, status.kafka(cluster, ready, now))
 

@@ -22,7 +22,7 @@ def stamped(conditions: list[Resource], now: str) -> list[Resource]:
 
 def kafka(cluster: Cluster, ready: int, now: str) -> Resource:
     before = cluster.resource.get("status", {})
-    wanted = sum(pool.replicas for pool in cluster.pools)
+    wanted = cluster.replicas
     if ready >= wanted:
         conditions = [condition(before, "Ready")]
     else:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster.strimzi_standin import exposition, model, status
 from cluster.strimzi_standin.configuration import server_properties, voters
 from cluster.strimzi_standin.kube import path
-from cluster.strimzi_standin.manifests import java_options, manifests
+from cluster.strimzi_standin.manifests import access, java_options, nodes
 
 NOW = "2026-01-01T00:00:00Z"
 
@@ -37,6 +39,10 @@ def kafka(**spec: Any) -> model.Resource:
             **spec,
         },
     }
+
+
+def manifests(cluster: model.Cluster, kafka_image: str, own_image: str) -> list[model.Resource]:
+    return [*nodes(cluster, kafka_image), *access(cluster, own_image)]
 
 
 def pool(name: str = "nodes", replicas: int = 1, cluster: str = "streaming", **spec: Any) -> model.Resource:
@@ -159,6 +165,68 @@ def test_a_changed_configuration_restarts_the_nodes(cluster: model.Cluster) -> N
     changed = kafka()
     changed["spec"]["kafka"]["config"]["log.retention.ms"] = 1
     assert annotations(cluster) != annotations(model.clusters([changed], [pool()])[0])
+
+
+def test_labels_are_copied_to_pods_as_strimzi_does() -> None:
+    """So a label with the chart's version would restart every broker at each upgrade."""
+    labelled, nodes_labelled = kafka(), pool()
+    labelled["metadata"]["labels"] = {"helm.sh/chart": "a-1", "app.kubernetes.io/version": "1"}
+    nodes_labelled["metadata"]["labels"] |= {"team": "data", "kustomize.toolkit.fluxcd.io/name": "x"}
+    (found,) = model.clusters([labelled], [nodes_labelled])
+    (workload,) = [each for each in nodes(found, "k") if each["kind"] == "StatefulSet"]
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert (labels["helm.sh/chart"], labels["team"]) == ("a-1", "data")
+    assert not {"app.kubernetes.io/version", "kustomize.toolkit.fluxcd.io/name"} & set(labels)
+    assert labels.items() >= workload["spec"]["selector"]["matchLabels"].items()
+
+
+def test_clients_get_in_after_the_nodes(cluster: model.Cluster) -> None:
+    first = {each["metadata"]["name"] for each in nodes(cluster, "k")}
+    assert first == {"streaming-kafka-brokers", "streaming-nodes-config", "streaming-nodes"}
+    assert [each["metadata"]["name"] for each in access(cluster, "o")] == [
+        "streaming-kafka-bootstrap",
+        "streaming-kafka-exporter",
+    ]
+
+
+def test_a_kafka_that_is_made_again_has_another_id_unless_its_status_keeps_it(cluster: model.Cluster) -> None:
+    again = kafka()
+    again["metadata"]["uid"] = "6f1c2d3e-1111-4222-8333-777777777777"
+    assert model.clusters([again], [pool()])[0].id != cluster.id
+    again["status"] = {"clusterId": cluster.id}
+    assert model.clusters([again], [pool()])[0].id == cluster.id
+
+
+def test_a_node_refuses_the_volume_of_another_cluster(tmp_path: Path) -> None:
+    """In Strimzi's words; a volume of its own, and an empty one, go on to Java."""
+    script = Path(__file__).parents[2] / "cluster/images/kafka/start.sh"
+    (tmp_path / "java").write_text('#!/bin/sh\necho "java $1"\n')
+    (tmp_path / "java").chmod(0o755)
+    (tmp_path / "server.properties").write_text("node.id=@NODE_ID@\n")
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "FIRST_NODE_ID": "0",
+        "HOSTNAME": "nodes-0",
+        "CONFIGURATION": str(tmp_path / "server.properties"),
+        "DATA": str(tmp_path),
+    }
+
+    def start(cluster_id: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", str(script)],
+            env={**environment, "CLUSTER_ID": cluster_id},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert start("new").stdout.count("java") == 2  # format, run
+    (tmp_path / "meta.properties").write_text("version=1\ncluster.id=old\n")
+    refused = start("new")
+    assert refused.returncode == 1
+    assert "Invalid cluster.id" in refused.stderr
+    assert "Expected new, but read old" in refused.stderr
+    assert start("old").stdout.count("java") == 1
 
 
 def test_no_exporter_without_asking() -> None:

@@ -9,6 +9,12 @@ properties=/tmp/server.properties
 sed -e "s/@NODE_ID@/${node_id}/g" -e "s/@HOSTNAME@/${HOSTNAME}/g" "$CONFIGURATION" >"$properties"
 
 export CLASSPATH='/opt/kafka/libs/*'
+found=$(sed -n 's/^cluster\.id=//p' "$DATA/meta.properties" 2>/dev/null || true)
+if [ -n "$found" ] && [ "$found" != "$CLUSTER_ID" ]; then
+    # As Strimzi's image: the volume is that of another cluster.
+    echo "Invalid cluster.id in: $DATA/meta.properties. Expected $CLUSTER_ID, but read $found" >&2
+    exit 1
+fi
 if [ ! -f "$DATA/meta.properties" ]; then
     java -Xmx128m kafka.tools.StorageTool format --cluster-id "$CLUSTER_ID" --config "$properties"
 fi

@@ -21,7 +21,7 @@
 
 {{- define "kps.labels" -}}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.Version | quote }}
 app.kubernetes.io/part-of: kube-prometheus-stack
 chart: {{ .Chart.Name }}-{{ .Chart.Version }}
