@@ -1,6 +1,7 @@
 """Installs the umbrella chart with the example pipeline, the way a user would: one ``helm install``."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,14 @@ from demo.kube import ROOT, Cluster
 CHART = ROOT / "charts/streaming-monitoring"
 RELEASE = "streaming-monitoring"
 NAMESPACE = "streaming"
+# Profiles of the chart below the demo's own values. kind shows nothing of its control plane to Prometheus: with the
+# defaults, critical alerts about that would fire.
+PROFILES = {"kind": ["small-values.yaml", "local-values.yaml"], "local": ["local-values.yaml"]}
+
+
+def profiles(provider: str) -> list[Path]:
+    """Values files of the chart that suit a provider's cluster."""
+    return [CHART / "profiles" / name for name in PROFILES.get(provider, [])]
 
 
 def prepare_chart(provider: str, out: Path) -> Path:
@@ -31,6 +40,8 @@ def install(cluster: Cluster, chart: Path, values: list[Path], progress: Callabl
         cluster.helm("dependency", "update", chart)
         progress("dependencies downloaded")
     arguments = [f"--values={file}" for file in values]
+    if registry := os.environ.get("IMAGE_REGISTRY"):
+        arguments.append(f"--set=image.registry={registry}")
     cluster.helm("upgrade", "--install", RELEASE, chart, "--create-namespace", "--timeout=10m", *arguments)
 
 

@@ -141,8 +141,13 @@ def test_checkpoints(rendered: Render, checkpoints: Object, volume: Object, clai
     pod = result.one("FlinkDeployment", "ml-recommender")["spec"]["podTemplate"]["spec"]
     assert pod["volumes"] == [{"name": "checkpoints", **volume}]
     assert len([name for name in result.of("PersistentVolumeClaim") if "checkpoints" in name]) == claims
-    # Only a folder of the node needs somebody to hand it over.
-    assert ("initContainers" in pod) is ("hostPath" in volume)
+    # Only a folder of the node needs somebody to hand it over. Flink's operator merges both lists by position.
+    ours = pod.get("initContainers", [])
+    assert bool(ours) is ("hostPath" in volume)
+    spec = result.one("FlinkDeployment", "ml-recommender")["spec"]
+    waiting = spec["jobManager"]["podTemplate"]["spec"]["initContainers"]
+    assert waiting[: len(ours)] == ours
+    assert [one["name"] for one in waiting[len(ours) :]] == ["wait-for-kafka"]
 
 
 def test_load_generator(rendered: Render) -> None:
@@ -160,6 +165,10 @@ def test_arguments_are_those_of_the_programs(rendered: Render) -> None:
     options = parse_arguments(pod["containers"][0]["args"])
     assert options.command == "run"
     assert (str(options.rate_file), str(options.shift_file)) == ("/etc/loadgen/rate", "/etc/loadgen/shift")
+    job_manager = result.one("FlinkDeployment", "ml-recommender")["spec"]["jobManager"]["podTemplate"]["spec"]
+    (waiting,) = job_manager["initContainers"]
+    options = parse_arguments([*waiting["command"][3:], *waiting["args"]])
+    assert (options.command, options.topic) == ("wait", ["events", "predictions", "events-dlq"])
     # The job imports PyFlink, which only its image has.
     job = (render.ROOT / "examples/pipeline/ml_recommender.py").read_text()
     args = result.one("FlinkDeployment", "ml-recommender")["spec"]["job"]["args"]
@@ -373,6 +382,10 @@ def test_notes_say_what_to_do_next(notes: Callable[..., str]) -> None:
     assert "configmap streaming-monitoring-loadgen" in text
     assert "svc/streaming-monitoring-data-monitor 8001" in text
     assert "get secret grafana" in text
+    assert "get kafka streaming -o jsonpath='{.status.clusterId}'" in text
+    quiet = notes("pipeline-values.yaml", "--set=kube-prometheus-stack.grafana.enabled=false")
+    assert "grafana" not in quiet.lower()
+    assert "svc/kps-prometheus 9090" in quiet
 
 
 def test_notes_say_what_an_existing_platform_must_have(notes: Callable[..., str]) -> None:

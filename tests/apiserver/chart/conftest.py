@@ -47,5 +47,6 @@ def renderings(chart: Path) -> dict[str, list[render.Object]]:
     """Our objects of each scenario."""
     command = render.template_arguments(chart, "streaming-monitoring", NAMESPACE)
     return {
-        name: render.objects(render.helm([*command, f"--values={render.CHART / 'profiles' / name}"])) for name in SCENARIOS
+        name: render.objects(render.helm([*command, f"--values={render.CHART / 'profiles' / name}"]))
+        for name in SCENARIOS
     }

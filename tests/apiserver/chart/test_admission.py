@@ -44,6 +44,35 @@ def test_the_api_server_takes_every_object(
     assert len(taken.splitlines()) == len(renderings[scenario])
 
 
+@pytest.mark.parametrize("release", ["12345", "true", "1e3", "my.release", "a" * 53, "recommendations-prod"])
+@pytest.mark.parametrize("namespace", ["123", "null"])
+def test_the_api_server_takes_any_name(
+    informed_plane: ControlPlane, chart: Path, tmp_path: Path, release: str, namespace: str
+) -> None:
+    """With all of the pipeline, an exporter of ours, and labels that are keys of ours."""
+    values = {
+        "pipeline": {"enabled": True, "panes": {"enabled": True}},
+        "commonLabels": {"app.kubernetes.io/part-of": "1e3", "helm.sh/chart": "x"},
+        "dataMonitor": {"reports": {"ingress": {"enabled": True, "host": "drift.example.com"}}},
+        "networkPolicy": {"prometheusPeers": [], "apiServerPeers": []},
+        "securityContext": "openshift",
+    }
+    (tmp_path / "values.yaml").write_text(yaml.safe_dump(values))
+    arguments = [*render.template_arguments(chart, release, namespace), f"--values={tmp_path / 'values.yaml'}"]
+    objects = render.objects(render.helm(arguments))
+    for o in objects:
+        if not o["kind"].startswith("Cluster"):
+            o["metadata"].setdefault("namespace", namespace)
+    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+    with informed_plane.client() as client:
+        client.post("/api/v1/namespaces", json={"metadata": {"name": namespace}})
+    try:
+        taken = informed_plane.kubectl(*DRY_RUN, f"--filename={tmp_path / 'objects.yaml'}")
+    except subprocess.CalledProcessError as error:
+        pytest.fail(error.stderr)
+    assert len(taken.splitlines()) == len(objects)
+
+
 def test_the_api_server_refuses_what_is_wrong(informed_plane: ControlPlane, tmp_path: Path) -> None:
     """The check above can fail: a key that Strimzi's definition does not know."""
     pool = {"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaNodePool", "metadata": {"name": "a"}}
@@ -81,6 +110,8 @@ def pods(objects: list[Object]) -> dict[str, Object]:
             template = copy.deepcopy(o["spec"]["podTemplate"])
             for container in template["spec"]["containers"]:
                 container["image"] = o["spec"]["image"]
+            # The JobManager's, which has all that the TaskManagers' has.
+            template["spec"].update(o["spec"]["jobManager"].get("podTemplate", {"spec": {}})["spec"])
         else:
             continue
         labels = template.get("metadata", {}).get("labels", {})

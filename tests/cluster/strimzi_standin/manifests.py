@@ -6,7 +6,17 @@ import hashlib
 from typing import Any
 
 from .configuration import DATA, server_properties
-from .model import CLUSTER_LABEL, CONTROLLER_PORT, GROUP, METRICS_PORT, REPLICATION_PORT, Cluster, Pool, Resource, copied_labels
+from .model import (
+    CLUSTER_LABEL,
+    CONTROLLER_PORT,
+    GROUP,
+    METRICS_PORT,
+    REPLICATION_PORT,
+    Cluster,
+    Pool,
+    Resource,
+    copied_labels,
+)
 
 RESTRICTED_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}

@@ -101,6 +101,14 @@ def test_the_wait_for_a_topic_can_be_stopped(broker):
         kafka._TIMEOUT_SECONDS = before
 
 
+def test_wait_ends_when_every_topic_is_there(broker, monkeypatch, capsys):
+    assert main(["wait", f"--bootstrap-servers={broker.address}", "--topic=events", "--topic=predictions"]) == 0
+    assert "topic predictions: " in capsys.readouterr().err
+    monkeypatch.setattr(kafka, "_TIMEOUT_SECONDS", 0.5)
+    assert main(["wait", "--bootstrap-servers=127.0.0.1:1", "--topic=events", "--wait-seconds=0"]) == 2
+    assert "does not answer" in capsys.readouterr().err
+
+
 def test_without_a_broker_the_exit_code_is_2(monkeypatch, capsys):
     monkeypatch.setattr(kafka, "_TIMEOUT_SECONDS", 0.5)
     assert main(["audit", "--bootstrap-servers", "127.0.0.1:1"]) == 2
