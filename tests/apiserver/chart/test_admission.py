@@ -1,4 +1,4 @@
-"""What a real API server says to each scenario of profiles/: validation against core and custom schemas, and Pod Security."""
+"""What a real API server says to each scenario of profiles/: validation against schemas, and Pod Security."""
 
 import copy
 import subprocess

@@ -71,8 +71,10 @@ class Cluster:
 
     @property
     def id(self) -> str:
-        """Kafka's cluster id: 16 bytes in URL-safe base64. A Kafka that is made again has a new one, unless its status says
-        which it had."""
+        """Kafka's cluster id: 16 bytes in URL-safe base64.
+
+        A Kafka that is made again has a new one, unless its status says which it had.
+        """
         kept = self.resource.get("status", {}).get("clusterId")
         if kept:
             return str(kept)
