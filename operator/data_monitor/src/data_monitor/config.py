@@ -99,8 +99,11 @@ class Kafka(Section):
 
     bootstrap_servers: Text = "localhost:9092"
     topic: Topic = "predictions"
-    format: Literal["json", "panes"] = "json"
-    """``panes``: the topic holds pane records (docs/data-monitor.md), made by Flink for example."""
+    format: Literal["json", "avro", "protobuf", "panes"] = "json"
+    """``avro`` and ``protobuf`` need ``schemaRegistry``.
+
+    ``panes``: the topic holds pane records (docs/data-monitor.md), made by Flink for example.
+    """
     dead_letter_topic: Topic | None = "events-dlq"
     group_id: Text = "data-monitor"
     start_at: Literal["latest", "earliest"] = "latest"
@@ -115,6 +118,16 @@ class Kafka(Section):
         if self.topic == self.dead_letter_topic:
             raise ValueError(f"topic and deadLetterTopic are the same: {self.topic}")
         return self
+
+
+class SchemaRegistry(Section):
+    """Where the schemas of Avro and Protobuf records are."""
+
+    url: Annotated[str, Strict(), Field(pattern=r"^https?://[^\s/]+")]
+    ca_file: File | None = None
+    certificate_file: File | None = None
+    """Of the monitor, with its key in ``keyFile`` or in the same file."""
+    key_file: File | None = None
 
 
 class Fields(Section):
@@ -222,6 +235,7 @@ class Config(Section):
     """The label ``model`` of every metric."""
     reference: File
     kafka: Annotated[Kafka, BeforeValidator(_default)] = Kafka()
+    schema_registry: SchemaRegistry | None = None
     fields: Annotated[Fields, BeforeValidator(_default)] = Fields()
     window: Annotated[Window, BeforeValidator(_default)] = Window()
     score: Annotated[Score, BeforeValidator(_default)] = Score()
@@ -232,7 +246,9 @@ class Config(Section):
     report: Report | None = None
 
     @model_validator(mode="after")
-    def _apart(self) -> Config:
+    def _together(self) -> Config:
+        if self.kafka.format in ("avro", "protobuf") and not self.schema_registry:
+            raise ValueError(f"schemaRegistry: missing, and kafka.format is {self.kafka.format}")
         if self.state.store == "topic" and self.state.topic in (self.kafka.topic, self.kafka.dead_letter_topic):
             raise ValueError(f"state.topic is a topic that is read: {self.state.topic}")
         if self.report and 0 != self.report.port == self.metrics.port:
@@ -266,6 +282,7 @@ _IN_WORDS: Final = {
     "dict_type": "wanted a mapping of names to values",
     "is_instance_of": "wanted the path of a file or folder",
     "invalid_key": "a key must be a text",
+    "string_pattern_mismatch": "wanted a URL with http or https",
 }
 
 

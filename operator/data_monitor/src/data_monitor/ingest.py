@@ -47,6 +47,12 @@ class Ingest:
         self._dead_letters = dead_letters
         self._sampler = sampler
 
+    def prepare(self, messages: Sequence[Record]) -> bool:
+        """Have what is needed to decode them, such as schemas; true once it is there. Raises Unavailable."""
+        if isinstance(self._decoder, Decoder):
+            self._decoder.prepare(message.value() for message in messages if message.topic() == self._topic)
+        return True
+
     def add(self, messages: Sequence[Record], now: float) -> None:
         """Add a batch, in which the messages of each partition are in order."""
         batches: dict[Key, list[Record]] = {}

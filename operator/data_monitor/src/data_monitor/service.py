@@ -6,6 +6,7 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, Protocol
 
 from data_monitor.adapters.exporter import Exporter, Health, Published
@@ -15,6 +16,7 @@ from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Key, PartitionState
 from data_monitor.ingest import Ingest
 from data_monitor.partitions import Partitions
+from data_monitor.readers import Patience
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +100,7 @@ class Service:
         self._reader = reader
         self._evaluated = evaluated
         self._clock = clock
-        self._stopped = False
+        self._patience = Patience(health)
         self._saved_at, self._save_failures = 0.0, 0
         self._saved: dict[Key, tuple[int, int, str]] = {}
         now = clock()
@@ -112,7 +114,7 @@ class Service:
 
     def stop(self) -> None:
         """End the loop soon; may be called by a signal handler."""
-        self._stopped = True
+        self._patience.stopped = True
 
     def run(self) -> None:
         """Read until stopped; then judge, save and publish a last time."""
@@ -121,11 +123,14 @@ class Service:
         gc.set_threshold(100_000, 20, 100)
         self.save(self._clock())
         self._health.ready = True
-        while not self._stopped:
+        while not self._patience.stopped:
             polled = self._source.poll(_BATCH, _POLL_SECONDS)
             self._health.beat()
             now = self._clock()
             if polled.messages:
+                prepare = partial(self._ingest.prepare, polled.messages)
+                if not self._patience.until_there(prepare):
+                    break
                 self._ingest.add(polled.messages, now)
             self._ingest.reached(polled.ends)
             if polled.lost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Final, cast
@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from data_monitor.adapters.formats import Json, RecordFormat, Unreadable
 from data_monitor.adapters.schema import ANY, NUMBER, Node
 from data_monitor.adapters.times import milliseconds_of, text_ms
 from data_monitor.config import UNITS_MS, Fields
@@ -24,7 +25,7 @@ from data_monitor.core.reference import Reference
 _LARGEST_TIME_MS: Final = 1e15
 # So few that their objects are still in the processor's cache when the numbers are taken out and when they go.
 _CHUNK: Final = 256
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unreadable)
 
 Column = NDArray[np.float64] | Sequence[Value]
 
@@ -45,7 +46,8 @@ class Decoded:
 class Decoder:
     """Decodes records for one reference."""
 
-    def __init__(self, reference: Reference, fields: Fields) -> None:
+    def __init__(self, reference: Reference, fields: Fields, form: RecordFormat | None = None) -> None:
+        self._form = form or Json()
         self._layout = reference.layout
         self._fields = fields
         self.by_record = fields.time is None
@@ -65,7 +67,7 @@ class Decoder:
         if segments:
             segment_path = f"{fields.features}.{segments.path}" if fields.features else segments.path
             root.leaf(segment_path, ANY)
-        self._decoder = msgspec.json.Decoder(root.build())
+        self._typed = self._form.typed(root.build())
         self._paths, self._numbers = root.numbers()
         texts = [path for path, feature in self._features if not isinstance(feature, Numeric)]
         self._segment = segment_path if segments else None
@@ -73,6 +75,10 @@ class Decoder:
         texts += [self._time_text] if self._time_text else []
         self._texts = {path: root.getter(path) for path in texts}
         self._groups = {value: code for code, value in enumerate(segments.values)} if segments else {}
+
+    def prepare(self, values: Iterable[bytes | None]) -> None:
+        """Have what is needed to decode them. Raises Unavailable."""
+        self._form.prepare(values)
 
     def decode(self, values: Sequence[bytes | None], written_ms: Sequence[int] = ()) -> Decoded:
         """Decode a batch; never raises for what is in a record.
@@ -139,7 +145,7 @@ class Decoder:
         """The records among the values, the first of which has position ``first`` in the batch."""
         records: list[Any] = []
         malformed = 0
-        decode, rest = self._decoder.decode, iter(cast(Sequence[bytes], values))
+        decode, rest = self._typed, iter(cast(Sequence[bytes], values))
         while len(records) + malformed < len(values):
             try:
                 # What was decoded before an error stays in the list.
@@ -161,8 +167,8 @@ class Decoder:
     def _untyped(self, value: bytes | None) -> tuple[Any, bool]:
         """A record without what has a wrong type; None where it is no object."""
         try:
-            untyped = msgspec.json.decode(value or b"")
-        except _UNREADABLE:
+            untyped = self._form.untyped(value or b"")
+        except Unreadable:
             return None, False
         if not isinstance(untyped, dict):
             return None, False

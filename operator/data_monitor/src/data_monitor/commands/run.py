@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import logging
 import signal
 import sys
@@ -17,8 +18,10 @@ from data_monitor.adapters import references
 from data_monitor.adapters.codec import Damaged, Form
 from data_monitor.adapters.decode import DeadLetterDecoder, Decoder
 from data_monitor.adapters.exporter import Exporter, Health, serve
+from data_monitor.adapters.formats import Json, RecordFormat, Registered
 from data_monitor.adapters.kafka import Source
 from data_monitor.adapters.pane_records import PaneDecoder
+from data_monitor.adapters.registry import Registry
 from data_monitor.adapters.snapshot import SnapshotFile
 from data_monitor.adapters.state_topic import StateTopic
 from data_monitor.config import Config
@@ -121,7 +124,16 @@ def decoder_of(settings: Config, judge: Judge) -> Decoder | PaneDecoder:
     """The decoder for the topic's records."""
     if settings.kafka.format == "panes":
         return PaneDecoder(judge, round(settings.window.pane * 1000))
-    return Decoder(judge.reference, settings.fields)
+    return Decoder(judge.reference, settings.fields, format_of(settings))
+
+
+def format_of(settings: Config) -> RecordFormat:
+    """The format of the topic's records. Raises InputError."""
+    if not settings.schema_registry or settings.kafka.format == "json":
+        return Json()
+    # Libraries that other formats do without.
+    reader = importlib.import_module(f"data_monitor.adapters.{settings.kafka.format}").reader
+    return Registered(Registry(settings.schema_registry), reader)
 
 
 def _sample_writer(settings: Config, judge: Judge, times: Times) -> SampleWriter | None:
