@@ -115,6 +115,20 @@ async def test_a_scale_back_whose_mark_somebody_removes_meanwhile_ends() -> None
     assert len(world.patches()) == requests
 
 
+async def test_a_target_that_cannot_be_read_stops_no_sweep() -> None:
+    world = World()
+    controller = await helped(world)
+    world.flink.slots = 1
+    await sweep(world, controller)
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["spec"]["job"].update(parallelism="two"))
+    await sweep(world, controller, 2)
+    assert reason(world.record()) == "ScalingBack"
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["spec"]["job"].update(parallelism=2))
+    world.flink.slots = 100
+    await sweep(world, controller, 2)
+    assert reason(world.record()) == "ScaledBack"
+
+
 async def test_what_is_not_quiet_stays_scaled() -> None:
     world = World()
     controller = await helped(world)

@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, Resource
+from remediator.adapters.kube import FLINK_DEPLOYMENTS, REMEDIATIONS, Resource
 from remediator.api.policy import RevertAfter
 from remediator.core.template import quiet_query
 
 from services.api_server import Request
-from services.world import JOB, World, alert, notify
+from services.world import JOB, NAMESPACE, World, alert, notify
 
 
 def seconds(number: float) -> timedelta:
@@ -158,3 +158,56 @@ async def test_a_quiet_period_is_asked_for_to_the_second(quiet_for: str) -> None
     period, step, times = map(int, asked.groups())
     assert period == after.quiet_for.total_seconds() == step * times
     assert step <= 15
+
+
+async def test_a_query_of_a_record_without_its_policy_that_cannot_be_asked_any_more_ends_in_time() -> None:
+    """An older version has begun it, and somebody edits the query."""
+    world = World()
+    controller = world.controller()
+    await incident(world, actions=scale(), verify={"query": "lag < 1", "for": "0s", "timeout": "1m"})
+    world.prometheus.answers = lambda query: []
+    await controller.run(seconds(10))
+    world.server.update(
+        REMEDIATIONS,
+        NAMESPACE,
+        world.record()["metadata"]["name"],
+        lambda record: {**record, "status": {k: v for k, v in record["status"].items() if k != "policy"}},
+        "somebody",
+        "status",
+    )
+    world.change_policy(verify={"query": "lag{a='{{ labels.absent }}'} < 1", "for": "0s", "timeout": "1m"})
+    await controller.run(seconds(90))
+    status = world.status()
+    assert (status["phase"], status["reason"]) == ("Ineffective", "Reverted")
+    assert "labels.absent is not known here" in status["message"]
+
+
+@pytest.mark.parametrize("back", [True, False])
+async def test_a_target_that_cannot_be_read_is_waited_for(back: bool) -> None:
+    world = World()
+    controller = world.controller()
+    world.prometheus.answers = lambda query: []
+    await incident(world, actions=scale(), verify={"query": "lag < 1", "for": "0s", "timeout": "1m"})
+    await controller.run(seconds(10))
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["spec"]["job"].update(parallelism="two"))
+    await controller.run(seconds(10))
+    status = world.status()
+    assert (status["phase"], status["reason"]) == ("Verifying", "TargetUnreadable")
+    world.prometheus.answers = lambda query: series("5")
+    if back:
+        world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["spec"]["job"].update(parallelism=2))
+    await controller.run(seconds(120))
+    assert world.status()["phase"] == ("Succeeded" if back else "Ineffective")
+
+
+async def test_what_the_owner_no_longer_allows_is_not_taken_back() -> None:
+    world = World()
+    controller = world.controller()
+    world.prometheus.answers = lambda query: []
+    await incident(world, actions=scale(), verify={"query": "lag < 1", "for": "0s", "timeout": "30s"})
+    await controller.run(seconds(10))
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["metadata"]["labels"].clear())
+    await controller.run(seconds(60))
+    status = world.status()
+    assert (status["phase"], status["reason"]) == ("Ineffective", "NotOptedIn")
+    assert "Not taken back: its owner does not allow remediation any more." in status["message"]

@@ -20,6 +20,7 @@ from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.resources import needs_work
 from remediator.services.resync import Resync
+from remediator.services.scale_back import ScaleBack
 from remediator.services.sweep import Sweeper
 from worlds import NOW, flink_resource
 
@@ -142,7 +143,8 @@ class Controller:
         leases = TargetLeases(kube, NAMESPACE)
         actor = Actor(kube, gatherer, leases, recorder, world.clock)
         self.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, world.clock)
-        self.sweeper = Sweeper(kube, gatherer, actor, recorder, NAMESPACE, world.clock)
+        scale_back = ScaleBack(gatherer, actor, recorder, world.clock)
+        self.sweeper = Sweeper(kube, scale_back, recorder, NAMESPACE, world.clock)
         self._due: dict[str, datetime] = {}
 
     async def run(self, duration: timedelta) -> None:

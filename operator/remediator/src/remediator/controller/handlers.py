@@ -24,6 +24,7 @@ from remediator.services.gather import Gatherer
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.resources import needs_work
+from remediator.services.scale_back import ScaleBack
 from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
 
@@ -70,7 +71,7 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     actor = Actor(kube, gatherer, leases, recorder, clock)
     memo.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, clock)
     memo.attendance = Attendance(grace=config.sweep_period)
-    sweeper = Sweeper(kube, gatherer, actor, recorder, config.namespace, clock)
+    sweeper = Sweeper(kube, ScaleBack(gatherer, actor, recorder, clock), recorder, config.namespace, clock)
     memo.housekeeping = asyncio.create_task(
         keep_house(sweeper, memo.attendance, memo.health, config.sweep_period, clock)
     )

@@ -27,6 +27,8 @@ class Observation:
     query_value: float | None = None
     query_trouble: str = ""
     """What was wrong with the answer; empty where nothing was."""
+    unreadable: str = ""
+    """Why the target cannot be read; empty if it can, or if there is none."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,10 @@ def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Ve
     """Compare what is seen with the plan; ``times.patched`` is when the patch was accepted."""
     if times.patched is None:
         raise ValueError("a plan that was not patched cannot be verified")
+    if seen.unreadable:
+        if times.running is None:
+            return _not_running(plan, times, times.patched, seen.now, *_unreadable(seen))
+        return _within(policy.verify, times, times.running, seen.now, *_unreadable(seen))
     if seen.target is None:
         return Overridden(Reason.TARGET_DELETED, "The FlinkDeployment was deleted meanwhile.", times)
     if not still_asked(plan, seen.target):
@@ -116,6 +122,8 @@ def judge(policy: PolicySpec, plan: Plan, times: Times, seen: Observation) -> Ve
 def judge_revert(plan: Plan, reverted: datetime, seen: Observation) -> NotYet | TakenBack:
     """Compare what is seen with what was before the plan; ``reverted`` is when the inverse patch was accepted."""
     what = _taken_back(plan)
+    if seen.unreadable:
+        return _taken_back_in_time(plan, reverted, seen.now, what, *_unreadable(seen))
     if seen.target is None:
         return TakenBack(f"{what}; the FlinkDeployment was deleted meanwhile.")
     if seen.target.annotations.get(PLAN_ANNOTATION) != inverse_id(plan.id):
@@ -130,8 +138,17 @@ def judge_revert(plan: Plan, reverted: datetime, seen: Observation) -> NotYet | 
         obstacle = _not_as_asked(plan, plan.parallelism_before, seen.target, seen.job)
     if obstacle is None:
         return TakenBack(f"{what}; the job runs so." if scale else f"{what}.")
-    reason, message = obstacle
-    if seen.now - reverted < plan.timeout:
+    return _taken_back_in_time(plan, reverted, seen.now, what, *obstacle)
+
+
+def _unreadable(seen: Observation) -> tuple[Reason, str]:
+    return Reason.TARGET_UNREADABLE, f"The FlinkDeployment cannot be read: {seen.unreadable}."
+
+
+def _taken_back_in_time(
+    plan: Plan, reverted: datetime, now: datetime, what: str, reason: Reason, message: str
+) -> NotYet | TakenBack:
+    if now - reverted < plan.timeout:
         return NotYet(reason, f"{what}. {message}", Times(reverted=reverted))
     return TakenBack(f"{what}, which was not seen within {format_duration(plan.timeout)}: {message}")
 

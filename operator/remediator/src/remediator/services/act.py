@@ -15,7 +15,7 @@ from remediator.api.policy import ActionType, Mode, PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Intervention, InterventionKind, Method, Plan, Times
 from remediator.core import verification
-from remediator.core.flinkdeployment import FlinkDeployment, parse
+from remediator.core.flinkdeployment import FlinkDeployment, Unreadable, parse
 from remediator.core.guards import BEFORE_PATCH_CHAIN, first_objection
 from remediator.core.interventions import heeded, told
 from remediator.core.naming import target_hash
@@ -46,7 +46,10 @@ class Actor:
         """Apply the plan's patch, unless it was applied already; ``policy`` is None where there is none any more."""
         plan = _plan(remediation)
         status = remediation.status
-        target = await self._gatherer.target(remediation)
+        try:
+            target = await self._gatherer.target(remediation)
+        except Unreadable as error:
+            return await self._not_now(remediation, Reason.TARGET_UNREADABLE, f"It cannot be read any more: {error}.")
         if target is None or target.uid != remediation.spec.target.uid:
             gone = "The FlinkDeployment was deleted before it was patched."
             return await self.finish(remediation, Phase.FAILED, Reason.TARGET_DELETED, gone)
@@ -57,7 +60,7 @@ class Actor:
             if stop is not None:
                 return await self._not_now(remediation, *stop)
             try:
-                target = await self._patch(remediation, plan.patch)
+                target = await self.patch(remediation, plan.patch)
             except Conflict:
                 return await self._changed_meanwhile(remediation)
             except NotFound:
@@ -119,12 +122,15 @@ class Actor:
         why = status.attempts[-1].message if status.attempts else ""
         if status.times.reverted is not None:
             return await self._verify_revert(remediation, policy, status.times.reverted, why)
-        target = await self._gatherer.target(remediation)
+        try:
+            target = await self._gatherer.target(remediation)
+        except Unreadable as error:
+            return await self._revert_again(remediation, f"{why} Not taken back: it cannot be read: {error}.")
         if target is None or target.uid != remediation.spec.target.uid:
             return await self.finish(remediation, Phase.INEFFECTIVE, Reason.TARGET_DELETED, why)
         if target.annotations.get(PLAN_ANNOTATION) != inverse_id(plan.id):
             try:
-                await self._patch(remediation, plan.inverse)
+                await self.patch(remediation, plan.inverse)
             except Conflict:
                 return await self._not_taken_back(remediation, policy, why)
             except NotFound:
@@ -138,36 +144,6 @@ class Actor:
         message = f"{why} Taken back; waiting until the job runs as before."
         await self._record(remediation, Phase.VERIFYING, Reason.REVERTING, message, times=times)
         return WHILE_VERIFYING
-
-    async def scale_back(self, remediation: Remediation, wanted: bool) -> bool:
-        """Take a scale that helped a step further back; returns whether it is done.
-
-        ``wanted`` is whether it is quiet enough and nothing stands against it; what was begun is finished without it.
-        """
-        plan, times = _plan(remediation), remediation.status.times
-        changed = "somebody else has changed the FlinkDeployment meanwhile"
-        target = await self._gatherer.target(remediation)
-        left_behind = target.annotations.get(PLAN_ANNOTATION) if target is not None else None
-        if times.reverting is None:
-            if not wanted or left_behind != plan.id:
-                return False
-            message = f"Quiet enough for parallelism {plan.parallelism_before}."
-            times = times.model_copy(update={"reverting": self._clock()})
-            remediation = await self._record(remediation, Phase.SUCCEEDED, Reason.SCALING_BACK, message, times=times)
-        if left_behind == inverse_id(plan.id):
-            return await self._scaled_back(remediation)
-        if times.reverted is not None or left_behind != plan.id:
-            return await self._keep_scale(remediation, changed, Reason.CHANGED_BY_OTHERS)
-        if not wanted:
-            return await self._keep_scale(remediation, "it is not quiet any more")
-        try:
-            await self._patch(remediation, plan.inverse)
-        except Conflict:
-            return await self._keep_scale(remediation, changed)
-        except Rejected as error:
-            refused = f"the API server refused the patch: {error}"
-            return await self._keep_scale(remediation, refused, Reason.PATCH_REJECTED)
-        return await self._scaled_back(remediation)
 
     async def cancel(self, remediation: Remediation, intervention: Intervention) -> timedelta | None:
         """Stop where it is, because a person asked for it; what was patched is left as it is."""
@@ -231,6 +207,9 @@ class Actor:
     async def _not_taken_back(self, remediation: Remediation, policy: PolicySpec, why: str) -> timedelta | None:
         plan = _plan(remediation)
         target = await self._gatherer.target(remediation)
+        if target is not None and not target.opted_in:
+            message = f"{why} Not taken back: its owner does not allow remediation any more."
+            return await self.finish(remediation, Phase.INEFFECTIVE, Reason.NOT_OPTED_IN, message)
         if target is not None and plan.action is not ActionType.SCALE and verification.still_asked(plan, target):
             message = f"{why} Not taken back: Flink's operator took it up at the last moment."
             return await self._next_rung(remediation, policy, Reason.VERIFICATION_TIMEOUT, message)
@@ -252,32 +231,11 @@ class Actor:
         # As long again as it has lasted: exponential, without a count that a restart would lose.
         return min(max(self._clock() - since, timedelta(seconds=1)), LONGEST_BACKOFF)
 
-    async def _keep_scale(self, remediation: Remediation, why: str, reason: Reason = Reason.VERIFIED) -> bool:
-        """Give a scale-back up; with the reason Verified the next sweep may begin it anew."""
-        times = remediation.status.times.model_copy(update={"reverting": None, "reverted": None})
-        message = f"Helped, and was not taken back: {why}."
-        await self._record(remediation, Phase.SUCCEEDED, reason, message, times=times)
-        return False
-
-    async def _scaled_back(self, remediation: Remediation) -> bool:
-        """See that the job runs as before the scale."""
-        plan, times = _plan(remediation), remediation.status.times
-        if times.reverted is None:
-            times = times.model_copy(update={"reverted": self._clock()})
-            message = f"Taken back to parallelism {plan.parallelism_before} after a quiet period."
-            await self._record(remediation, Phase.SUCCEEDED, Reason.SCALING_BACK, message, times=times)
-            return False
-        seen = await self._gatherer.seen(remediation)
-        verdict = verification.judge_revert(plan, times.reverted, seen)
-        if not isinstance(verdict, verification.TakenBack):
-            return False
-        times = times.model_copy(update={"scaled_back": seen.now})
-        message = f"Helped, and is not needed any more. {verdict.message}"
-        await self._record(remediation, Phase.SUCCEEDED, Reason.SCALED_BACK, message, times=times)
-        return True
-
     async def _applied(self, remediation: Remediation, plan: Plan) -> bool:
-        target = await self._gatherer.target(remediation)
+        try:
+            target = await self._gatherer.target(remediation)
+        except Unreadable:
+            return True  # for all that is known
         return target is not None and target.annotations.get(PLAN_ANNOTATION) == plan.id
 
     async def _next_rung(
@@ -325,7 +283,8 @@ class Actor:
         await self._release(remediation)
         return AT_ONCE
 
-    async def _patch(self, remediation: Remediation, operations: str) -> FlinkDeployment:
+    async def patch(self, remediation: Remediation, operations: str) -> FlinkDeployment:
+        """Patch the target. Raises Conflict, NotFound, Rejected or Unavailable."""
         ref = remediation.spec.target
         return parse(await self._kube.json_patch(FLINK_DEPLOYMENTS, ref.namespace, ref.name, json.loads(operations)))
 

@@ -87,7 +87,10 @@ class Gatherer:
 
     async def seen(self, remediation: Remediation) -> Observation:
         """Return what is to be seen of a target itself."""
-        target = await self.target(remediation)
+        try:
+            target = await self.target(remediation)
+        except Unreadable as error:
+            return Observation(now=self._clock(), target=None, job=None, query_holds=None, unreadable=str(error))
         return Observation(now=self._clock(), target=target, job=await self._job(target), query_holds=None)
 
     def at_hand(self, remediation: Remediation, policy: PolicySpec, target: FlinkDeployment) -> Snapshot:

@@ -9,17 +9,14 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from remediator.adapters.kube import POLICIES, REMEDIATIONS, Kube, KubeError, Resource
-from remediator.api.policy import Matcher, Mode, PolicySpec, PolicyStatus, TargetSelector
-from remediator.api.reasons import Phase, Reason
-from remediator.api.remediation import Plan
-from remediator.core.guards import SCALE_BACK_CHAIN, first_objection
+from remediator.api.policy import Matcher, PolicySpec, PolicyStatus, TargetSelector
+from remediator.core.flinkdeployment import Unreadable
 from remediator.core.history import Record, expendable, remembered
 from remediator.core.policy_status import policy_status
-from remediator.core.verification import still_asked
-from remediator.services.act import Actor
-from remediator.services.gather import Clock, Gatherer
+from remediator.services.gather import Clock
 from remediator.services.recorder import Recorder
 from remediator.services.resources import Remediation, dump, first_error, needs_work, read_policy, read_remediation
+from remediator.services.scale_back import ScaleBack
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +39,9 @@ class Swept:
 class Sweeper:
     """Sweeps one namespace."""
 
-    def __init__(
-        self, kube: Kube, gatherer: Gatherer, actor: Actor, recorder: Recorder, namespace: str, clock: Clock
-    ) -> None:
+    def __init__(self, kube: Kube, scale_back: ScaleBack, recorder: Recorder, namespace: str, clock: Clock) -> None:
         self._kube = kube
-        self._gatherer = gatherer
-        self._actor = actor
+        self._scale_back = scale_back
         self._recorder = recorder
         self._namespace = namespace
         self._clock = clock
@@ -64,9 +58,9 @@ class Sweeper:
         for remediation in remediations:
             policy = policies.get(remediation.spec.policy_ref.name)
             try:
-                if await self._scale_back(remediation, policy):
+                if await self._scale_back.step(remediation, policy):
                     swept.scaled_back.append(remediation.name)
-            except KubeError as error:
+            except (KubeError, Unreadable) as error:
                 log.warning("not scaled back", extra={"remediation": remediation.name, "error": str(error)})
         for name in self._expendable(remediations, policies):
             await self._kube.delete(REMEDIATIONS, self._namespace, name)
@@ -126,31 +120,3 @@ class Sweeper:
             ttl = max(policy.ttl, needed)
             names += expendable(records, self._clock(), policy.history_limit, ttl, policy.guards.max_alert_age)
         return names
-
-    async def _scale_back(self, remediation: Remediation, policy: PolicySpec | None) -> bool:
-        """Begin to take a scale that helped back, or go on with it; returns whether it is done."""
-        status = remediation.status
-        plan, times = status.plan, status.times
-        if status.phase is not Phase.SUCCEEDED or plan is None or not plan.inverse or times.scaled_back is not None:
-            return False
-        if status.reason in (Reason.CHANGED_BY_OTHERS, Reason.PATCH_REJECTED) or times.finished is None:
-            return False
-        after = policy.revert.after if policy else None
-        due = after is not None and self._clock() - times.finished >= after.quiet_for
-        if times.reverting is None and not due:
-            return False
-        wanted = due and policy is not None and await self._wanted_back(remediation, policy, plan)
-        return await self._actor.scale_back(remediation, wanted)
-
-    async def _wanted_back(self, remediation: Remediation, policy: PolicySpec, plan: Plan) -> bool:
-        after = policy.revert.after
-        if after is None or policy.mode is not Mode.ACT:
-            return False
-        snapshot = await self._gatherer.snapshot(remediation, policy)
-        if snapshot.target is None or not still_asked(plan, snapshot.target):
-            return False
-        if any(not sibling.phase.terminal and not sibling.deleting for sibling in snapshot.target_siblings):
-            return False  # another alert is about to need what would be taken away
-        if first_objection(snapshot, SCALE_BACK_CHAIN) is not None:
-            return False
-        return await self._gatherer.been_quiet(remediation, after)
