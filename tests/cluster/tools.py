@@ -77,6 +77,7 @@ _VERSION = "k8s.io/component-base/version"
 GO_BUILDS = (
     GoBuild("helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", ("helm",)),
     GoBuild("helm4", "4.3.1", "helm.sh/helm/v4/cmd/helm", ("helm4",)),
+    GoBuild("actionlint", "1.7.7", "github.com/rhysd/actionlint/cmd/actionlint", ("actionlint",)),
     GoBuild("kubeconform", "0.8.0", "github.com/yannh/kubeconform/cmd/kubeconform", ("kubeconform",)),
     GoBuild(
         "kubernetes",
