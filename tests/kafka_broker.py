@@ -3,9 +3,12 @@ than the mock: real fetches, real retention, real offsets by time."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from cluster import tools
 from cluster.images import maven
@@ -62,9 +65,16 @@ class KafkaBroker:
 
     def committed(self, group: str, partitions: list[TopicPartition]) -> list[TopicPartition]:
         """What a group has committed."""
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group})
-        try:
+        with self.consumer(group) as consumer:
             return consumer.committed(partitions, timeout=30)
+
+    @contextlib.contextmanager
+    def consumer(self, group: str = "look", **settings: Any) -> Iterator[Consumer]:
+        """A consumer, closed in the end; a setting's key is written with underscores."""
+        named = {key.replace("_", "."): value for key, value in settings.items()}
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": group, **named})
+        try:
+            yield consumer
         finally:
             consumer.close()
 

@@ -5,7 +5,7 @@ import shutil
 import time
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource, NewPartitions, ResourceType
 from data_monitor.__main__ import main
 from data_monitor.adapters import codec
@@ -133,14 +133,11 @@ def in_file(process):
 
 def in_topic(broker, topic):
     """The partitions' latest records of the state topic."""
-    consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look", "enable.partition.eof": True})
-    consumer.assign([TopicPartition(topic, 0, 0)])
     found = {}
-    try:
+    with broker.consumer(enable_partition_eof=True) as consumer:
+        consumer.assign([TopicPartition(topic, 0, 0)])
         while (message := consumer.poll(10)) and not message.error():
             found[message.key()] = codec.unpack(message.value(), PartitionRecord)
-    finally:
-        consumer.close()
     return found.values()
 
 
@@ -255,16 +252,13 @@ def test_compaction_leaves_gaps_that_are_nothing_to_count(broker, monitor, reque
     producer.flush(30)
 
     def first():
-        consumer = Consumer({"bootstrap.servers": broker.address, "group.id": "look", "auto.offset.reset": "earliest"})
-        consumer.assign([TopicPartition(topic, 0, 0)])
-        try:
+        with broker.consumer(auto_offset_reset="earliest") as consumer:
+            consumer.assign([TopicPartition(topic, 0, 0)])
             message = consumer.poll(10)
-            # Rolls the segment, without which nothing of it is compacted.
-            producer.produce(topic, next(iter(predictions(1))), key="one", partition=0)
-            producer.flush(30)
-            return message.offset() > 0
-        finally:
-            consumer.close()
+        # Rolls the segment, without which nothing of it is compacted.
+        producer.produce(topic, next(iter(predictions(1))), key="one", partition=0)
+        producer.flush(30)
+        return message.offset() > 0
 
     until(first, "compacted")
     again = monitor(kafka={"topic": topic})

@@ -2,19 +2,24 @@
 
 import base64
 import io
+import itertools
 import json
+import struct
 
 import fastavro
+import hypothesis.strategies as st
 import numpy as np
 import pytest
 from data_monitor.adapters import avro, protobuf
+from data_monitor.adapters.avro_code import compiled
 from data_monitor.adapters.decode import Decoder
 from data_monitor.adapters.formats import Registered
 from data_monitor.adapters.kafka import Unavailable
-from data_monitor.adapters.registry import Registry
+from data_monitor.adapters.registry import Registry, Schema
 from data_monitor.config import Fields, SchemaRegistry
 from data_monitor.core.learn import Column, learn
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
+from hypothesis import given
 from registry_stand_in import RegistryStandIn
 
 NUMBERS = np.random.default_rng(1).normal(size=1000).tolist()
@@ -191,6 +196,72 @@ def test_protobuf(registry):
     assert np.array_equal(price, [0.0, np.nan, 0.0], equal_nan=True), "absent is missing, zero is zero"
     assert list(device) == ["t", "m", "t"]
     assert score.tolist() == [3, 0, 3]
+
+
+PRIMITIVES = {
+    "null": st.none(),
+    "boolean": st.booleans(),
+    "int": st.integers(-(2**31), 2**31 - 1),
+    "long": st.integers(-(2**63), 2**63 - 1),
+    "float": st.floats(width=32, allow_nan=False),
+    "double": st.floats(allow_nan=False),
+    "string": st.text(max_size=200),
+    "bytes": st.binary(max_size=5),
+}
+SCHEMAS = st.recursive(
+    st.sampled_from(sorted(PRIMITIVES)),
+    lambda inner: (
+        st.lists(inner, min_size=1, max_size=5).map(lambda kinds: {"record": kinds})
+        | inner.map(lambda kind: {"array": kind})
+        | inner.flatmap(lambda kind: st.booleans().map(lambda first: {"optional": kind, "first": first}))
+    ),
+    max_leaves=12,
+)
+
+
+def avro_schema(drawn, names):
+    """The Avro schema of what was drawn; an optional inside an optional is not allowed in Avro."""
+    if isinstance(drawn, str):
+        return drawn
+    if "record" in drawn:
+        fields = [{"name": f"f{n}", "type": avro_schema(one, names)} for n, one in enumerate(drawn["record"])]
+        return {"type": "record", "name": f"R{next(names)}", "fields": fields}
+    if "array" in drawn:
+        return {"type": "array", "items": avro_schema(drawn["array"], names)}
+    inner = avro_schema(drawn["optional"], names)
+    if isinstance(inner, list) or inner == "null":
+        return inner
+    return ["null", inner] if drawn["first"] else [inner, "null"]
+
+
+def value_of(schema, draw):
+    if isinstance(schema, list):
+        return value_of(schema[draw(st.integers(0, 1))], draw)
+    if isinstance(schema, str):
+        return draw(PRIMITIVES[schema])
+    if schema["type"] == "array":
+        return [value_of(schema["items"], draw) for _ in range(draw(st.integers(0, 2)))]
+    return {one["name"]: value_of(one["type"], draw) for one in schema["fields"]}
+
+
+@given(st.data())
+def test_compiled_readers_read_what_fastavro_writes(data):
+    inner = avro_schema(data.draw(SCHEMAS), itertools.count())
+    schema = {"type": "record", "name": "Top", "fields": [{"name": "x", "type": inner}]}
+    record = value_of(schema, data.draw)
+    stand_in = type("StandIn", (), {"by_id": lambda self, number: Schema(json.dumps(schema))})()
+    read = avro.reader(stand_in, 1)
+    encoded = avro_record(record, schema)
+    assert read(encoded) == record
+    for cut in range(5, len(encoded)):
+        with pytest.raises((EOFError, IndexError, ValueError, struct.error)):
+            read(encoded[:cut])
+
+
+def test_events_are_read_by_compiled_readers():
+    schema = fastavro.parse_schema(json.loads(json.dumps(FEATURES)))
+    read = compiled(schema, {})
+    assert read(avro_record({"price": 1.5, "device": "t"}, FEATURES), 5) == {"price": 1.5, "device": "t"}
 
 
 def test_a_schema_of_another_kind_leaves_its_records_out(registry):

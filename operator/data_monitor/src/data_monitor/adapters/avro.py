@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from functools import partial
 from typing import Any, Final
 
 import fastavro
 
+from data_monitor.adapters.avro_code import Unsupported, compiled
 from data_monitor.adapters.formats import BadSchema, Read
 from data_monitor.adapters.registry import Registry, Schema
 
@@ -34,14 +36,17 @@ def reader(registry: Registry, number: int) -> Read:
         fastavro.schema.UnknownType,
     ) as error:
         raise BadSchema(f"{type(error).__name__}: {error}") from error
-    read = fastavro.schemaless_reader
+    try:
+        fast = compiled(schema, named)
+    except Unsupported:
+        return partial(_interpreted, schema)
+    return lambda value: fast(value, _HEAD)
 
-    def decode(value: bytes) -> Any:
-        stream = io.BytesIO(value)
-        stream.seek(_HEAD)
-        return read(stream, schema)
 
-    return decode
+def _interpreted(schema: Any, value: bytes) -> Any:
+    stream = io.BytesIO(value)
+    stream.seek(_HEAD)
+    return fastavro.schemaless_reader(stream, schema)
 
 
 def _parsed(registry: Registry, found: Schema, named: dict[str, Any]) -> Any:
