@@ -47,14 +47,27 @@ class Head:
 
     def follow(self, times_ms: NDArray[np.int64], jump_ms: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Take events, at least one, in their order; returns the head at each, and which of them were rivals."""
-        if not self.rival and self.began_ms < 0 <= self.newest_ms:
-            heads = np.maximum(np.maximum.accumulate(times_ms), self.newest_ms)
-            if heads[-1] - self.newest_ms <= jump_ms or np.diff(heads, prepend=self.newest_ms).max() <= jump_ms:
-                self.newest_ms = int(heads[-1])
-                return heads, np.zeros(len(heads), np.bool_)
+        heads = None if self.rival else self._undisputed(times_ms, jump_ms)
+        if heads is not None:
+            return heads, np.zeros(len(heads), np.bool_)
         taken = [(self._take(time, jump_ms), self.newest_ms) for time in times_ms.tolist()]
         rivals, newest = zip(*taken, strict=True)
         return np.array(newest, np.int64), np.array(rivals, np.bool_)
+
+    def _undisputed(self, times_ms: NDArray[np.int64], jump_ms: int) -> NDArray[np.int64] | None:
+        """The head at each event where none of them is a rival, which is so nearly always: the maximum so far."""
+        first = self.newest_ms if self.newest_ms >= 0 else int(times_ms[0])
+        heads = np.maximum(np.maximum.accumulate(times_ms), first)
+        newest = int(heads[-1])
+        if newest - first > jump_ms and np.diff(heads, prepend=first).max() > jump_ms:
+            return None
+        if self.began_ms >= 0 or self.newest_ms < 0:
+            if times_ms.min() < newest - jump_ms:
+                return None
+            began = self.began_ms if self.newest_ms >= 0 else first
+            self.began_ms = -1 if newest - began >= jump_ms // _SHARE else began
+        self.newest_ms = newest
+        return heads
 
     def _take(self, time: int, jump_ms: int) -> bool:
         if self.newest_ms < 0:
