@@ -93,6 +93,13 @@ def test_a_person_approves_a_plan_retries_and_cancels(house: Installation, recei
     ]
 
 
+def test_the_limit_on_targets_in_trouble_can_be_switched_off(house: Installation, receiver: Receiver) -> None:
+    job = house.world.add("no-limit", guards={"storm": None})
+    assert house.world.get(job.policy_path)["spec"]["guards"]["storm"] is None
+    receiver.send(job.alert())
+    assert "Settling" not in [entry["reason"] for entry in job.reached("Succeeded")["timeline"]]
+
+
 def test_a_policy_shows_whether_it_is_ready(house: Installation, receiver: Receiver) -> None:
     job = house.world.add("shown", guards={"pauseRequests": ["so that it stays open"]})
     receiver.send(job.alert())

@@ -241,8 +241,11 @@ class Guards(Model):
         BudgetEntry(max=7, per=timedelta(hours=24)),
     )
     """Limits on the number of actions on one target."""
-    storm: Storm | None = Storm(max_targets=3, per=timedelta(minutes=10))
-    """Limit on the number of targets in trouble at once."""
+    # Without nullable, the API server drops a null, and the default comes back.
+    storm: Annotated[Storm | None, Field(json_schema_extra={"nullable": True})] = Storm(
+        max_targets=3, per=timedelta(minutes=10)
+    )
+    """Limit on the number of targets in trouble at once; null for none."""
     approval: Approval = Approval()
     """Whether a person has to agree."""
     git_ops: GitOps = GitOps.REFUSE

@@ -11,7 +11,7 @@ _ANY_ALERT = Matcher(label="alertname", operator=Operator.REGEX, value="(?s).*")
 
 def freeze(policy: PolicySpec) -> str:
     """Return what of a policy a remediation goes on by, as JSON text, bounded by the bounds of its fields."""
-    kept = policy.model_dump(mode="json", by_alias=True, exclude_none=True, include=_KEPT)
+    kept = policy.model_dump(mode="json", by_alias=True, include=_KEPT)
     # Pausing works at any time.
     kept["guards"].pop("pauseRequests", None)
     return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))

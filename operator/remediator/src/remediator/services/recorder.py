@@ -62,7 +62,9 @@ class Recorder:
             waited = times.patched - remediation.spec.alert.starts_at
             metrics.ALERT_TO_ACTION.observe(max(waited.total_seconds(), 0))
         before = remediation.status.attempts
-        if before and status.attempts and before[-1].ended is None and status.attempts[-1].ended is not None:
+        # One that came to nothing was taken off the list.
+        same = before and len(before) == len(status.attempts)
+        if same and before[-1].ended is None and status.attempts[-1].ended is not None:
             # A rung that did not help is counted like an end.
             taken_back = status.attempts[-1].reason == Reason.CHANGED_BY_OTHERS
             outcome = status.phase if status.phase.terminal else Phase.OVERRIDDEN if taken_back else Phase.INEFFECTIVE
