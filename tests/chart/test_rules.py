@@ -27,7 +27,8 @@ def lag(rendered: Render, **override: object) -> Object:
 
 
 def test_rules_are_the_files_unchanged(rendered: Render) -> None:
-    rules = rendered(values={"rules": {"files": {"trends": True}}}).of("PrometheusRule")
+    on = {"files": {"trends": True, "brokers": True}, "overrides": {"DataMonitorStale": {"enabled": True}}}
+    rules = rendered(values={"rules": on}).of("PrometheusRule")
     files = sorted((render.CHART / "files/rules").glob("*.yaml"))
     assert files
     assert len(rules) == len(files)
@@ -40,7 +41,7 @@ def test_rules_are_the_files_unchanged(rendered: Render) -> None:
     ("threshold", "text"), [(5000, "> 5000"), (1_000_000, "> 1000000"), (0.5, "> 0.5"), (0, "> 0"), (-1, "> -1")]
 )
 def test_threshold(rendered: Render, threshold: float, text: str) -> None:
-    assert lag(rendered, threshold=threshold)["expr"].endswith(f"}} {text}")
+    assert lag(rendered, threshold=threshold)["expr"].endswith(f"\n{text}")
 
 
 def test_other_overrides(rendered: Render) -> None:
@@ -65,6 +66,37 @@ def test_alert_and_file_can_be_off(rendered: Render) -> None:
         "PrometheusRule"
     )
     assert not rendered(values={"rules": {"enabled": False}}).of("PrometheusRule")
+
+
+@pytest.mark.parametrize(("kafka", "there"), [({}, False), ({"replicas": 3}, True), ({"replicas": 3, "enabled": False}, False)])
+def test_alerts_on_brokers_are_on_where_there_are_several(rendered: Render, kafka: Object, there: bool) -> None:
+    existing = {"existing": {"bootstrapServers": "kafka:9092"}}
+    rules = rendered(values={"kafka": existing | kafka}).of("PrometheusRule")
+    assert ("streaming-monitoring-brokers" in rules) == there
+    other = rendered(values={"kafka": existing | kafka, "rules": {"files": {"brokers": not there}}})
+    assert ("streaming-monitoring-brokers" in other.of("PrometheusRule")) != there
+
+
+def test_a_data_monitor_that_is_not_installed_is_not_missed(rendered: Render) -> None:
+    assert "DataMonitorStale" not in alerts(rendered().of("PrometheusRule"))
+    wanted = {"rules": {"overrides": {"DataMonitorStale": {"enabled": True}}}}
+    assert "DataMonitorStale" in alerts(rendered(values=wanted).of("PrometheusRule"))
+    assert "DataMonitorStale" in alerts(rendered(values={"pipeline": {"enabled": True}}).of("PrometheusRule"))
+
+
+@pytest.mark.parametrize(
+    ("values", "matcher"),
+    [
+        ({}, '!~"data-monitor"'),
+        ({"dataMonitor": {"kafka": {"groupId": "a.b"}}}, '!~"a\\\\.b"'),
+        ({"rules": {"ignoredConsumerGroups": ["console-.*", 'x"y', "data-monitor"]}}, '!~"data-monitor|console-.*|x\\"y"'),
+    ],
+)
+def test_groups_that_no_alert_is_about(rendered: Render, values: Object, matcher: str) -> None:
+    groups = rendered(values=values).one("PrometheusRule", "streaming-monitoring-kafka")["spec"]["groups"]
+    text = json.dumps(groups)
+    assert text.count(json.dumps(f"consumergroup{matcher}")[1:-1]) == 3
+    assert text.count("consumergroup!~") == 3
 
 
 def test_runbooks_may_lie_elsewhere(rendered: Render) -> None:
@@ -117,6 +149,7 @@ def test_inhibition_names_alerts_that_exist(rendered: Render) -> None:
     for rule in result.one("AlertmanagerConfig", "streaming-monitoring-remediator")["spec"]["inhibitRules"]:
         sources, targets = (set(rule[key][0]["value"].split("|")) for key in ("sourceMatch", "targetMatch"))
         assert sources.isdisjoint(targets)
+        assert {"cluster", "namespace"} < set(rule["equal"]), "a job is one of a namespace"
         assert sources | targets <= known
 
 
