@@ -41,7 +41,7 @@ def test_rules_are_the_files_unchanged(rendered: Render) -> None:
     ("threshold", "text"), [(5000, "> 5000"), (1_000_000, "> 1000000"), (0.5, "> 0.5"), (0, "> 0"), (-1, "> -1")]
 )
 def test_threshold(rendered: Render, threshold: float, text: str) -> None:
-    assert lag(rendered, threshold=threshold)["expr"].endswith(f"\n{text}")
+    assert lag(rendered, threshold=threshold)["expr"].endswith(f"}} {text}")
 
 
 def test_other_overrides(rendered: Render) -> None:
