@@ -7,7 +7,7 @@ from dashboards.expressions import EVALUATION_AGE, LATE, MODEL, WINDOW_EVENTS
 from dashboards.parts import Panel, Query, Steps, add_row, board, graph, listing, number, variable
 
 FEATURE = f'{MODEL}, feature=~"$feature"'
-_SCORE = f"max by (namespace, model, feature) (data_drift_feature_score{{{FEATURE}}})"
+_SCORE = f"max by (cluster, namespace, model, feature) (data_drift_feature_score{{{FEATURE}}})"
 _NAME = "{{namespace}}/{{model}}"
 
 
@@ -108,14 +108,17 @@ def _features() -> list[Panel]:
             "Share of the events in which a feature is missing or no number. They have a bin of their own, "
             "so a field that is suddenly empty counts as drift.",
             "percentunit",
-            Query(f"max by (namespace, model, feature) (data_drift_feature_missing_ratio{{{FEATURE}}})", "{{feature}}"),
+            Query(
+                f"max by (cluster, namespace, model, feature) (data_drift_feature_missing_ratio{{{FEATURE}}})",
+                "{{feature}}",
+            ),
             span=6,
         ),
         graph(
             "Population stability index by feature",
             "The same comparison on the scale that many know: above 0.1 is worth a look, above 0.25 is a shift.",
             "none",
-            Query(f"max by (namespace, model, feature) (data_drift_feature_psi{{{FEATURE}}})", "{{feature}}"),
+            Query(f"max by (cluster, namespace, model, feature) (data_drift_feature_psi{{{FEATURE}}})", "{{feature}}"),
             span=6,
             bottom=None,
         ),
@@ -123,7 +126,7 @@ def _features() -> list[Panel]:
             "Score by segment",
             "Headline score of each value of the label that the data monitor is told to tell apart, if any.",
             "percentunit",
-            Query(f"max by (namespace, model, segment) (data_drift_segment_score{{{MODEL}}})", "{{segment}}"),
+            Query(f"max by (cluster, namespace, model, segment) (data_drift_segment_score{{{MODEL}}})", "{{segment}}"),
             limit=alerts.limit("MLModelPredictionDrift"),
             span=6,
             top=1,
@@ -132,7 +135,7 @@ def _features() -> list[Panel]:
             "Prediction drift",
             "Score of the model's answers against those of the reference.",
             "percentunit",
-            Query(f"max by (namespace, model) (prediction_drift_score{{{MODEL}}})", _NAME),
+            Query(f"max by (cluster, namespace, model) (prediction_drift_score{{{MODEL}}})", _NAME),
             limit=alerts.limit("MLModelPredictionDrift"),
             span=6,
             top=1,
@@ -161,7 +164,7 @@ def _trust() -> list[Panel]:
             "Records not read yet",
             "How far the data monitor itself is behind its topics.",
             "short",
-            Query(f"sum by (namespace, model) (data_monitor_lag_records{{{MODEL}}})", _NAME),
+            Query(f"sum by (cluster, namespace, model) (data_monitor_lag_records{{{MODEL}}})", _NAME),
             span=6,
         ),
         graph(

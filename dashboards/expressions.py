@@ -3,7 +3,7 @@
 Everything is aggregated: a restart gives Flink's metrics new labels, and two replicas of an exporter count once.
 """
 
-NAMESPACE = 'namespace=~"$namespace"'
+NAMESPACE = 'cluster=~"$cluster", namespace=~"$namespace"'
 FLINK = f'{NAMESPACE}, app=~"$app"'
 GROUP = f'{NAMESPACE}, consumergroup=~"$consumergroup"'
 MODEL = f'{NAMESPACE}, model=~"$model"'
@@ -12,39 +12,42 @@ FIRING = f'ALERTS{{alertstate="firing", category!="", {NAMESPACE}}}'
 
 LAG = f"streaming:kafka_consumergroup_lag:sum{{{GROUP}}}"
 PRODUCED = (
-    "max by (namespace, topic, partition) "
+    "max by (cluster, namespace, strimzi_io_cluster, topic, partition) "
     f"(rate(kafka_topic_partition_current_offset{{{NAMESPACE}}}[$__rate_interval]))"
 )
 # deriv instead of rate: an offset that is set back is not a counter that began anew.
 TAKEN_IN = (
-    "max by (namespace, consumergroup, topic, partition) "
+    "max by (cluster, namespace, strimzi_io_cluster, consumergroup, topic, partition) "
     f"(deriv(kafka_consumergroup_current_offset{{{GROUP}}}[$__rate_interval]))"
 )
 # The topics that the alert HighDLQRate looks at.
 DEAD_LETTERS = (
-    "max by (namespace, topic, partition) (rate(kafka_topic_partition_current_offset"
+    "max by (cluster, namespace, strimzi_io_cluster, topic, partition) (rate(kafka_topic_partition_current_offset"
     f'{{topic=~".+[-._](dlq|dead-letter)", {NAMESPACE}}}[$__rate_interval]))'
 )
 
 EVENT_TIME_LAG = f"flink_taskmanager_job_task_operator_currentEmitEventTimeLag{{{FLINK}}}"
 BACKPRESSURE = f"flink_taskmanager_job_task_backPressuredTimeMsPerSecond{{{FLINK}}}"
 SUBTASKS = (
-    "count by (namespace, app, task_name) (group by (namespace, app, task_name, subtask_index) "
+    "count by (cluster, namespace, app, task_name) (group by (cluster, namespace, app, task_name, subtask_index) "
     f"(flink_taskmanager_job_task_numRecordsInPerSecond{{{FLINK}}}))"
 )
 CHECKPOINTS_COMPLETED = (
-    "sum by (namespace, app) "
+    "sum by (cluster, namespace, app, job_name) "
     f"(increase(flink_jobmanager_job_numberOfCompletedCheckpoints{{{FLINK}}}[$__rate_interval]))"
 )
 CHECKPOINTS_FAILED = (
-    f"sum by (namespace, app) (increase(flink_jobmanager_job_numberOfFailedCheckpoints{{{FLINK}}}[$__rate_interval]))"
+    "sum by (cluster, namespace, app, job_name) "
+    f"(increase(flink_jobmanager_job_numberOfFailedCheckpoints{{{FLINK}}}[$__rate_interval]))"
 )
 
-EVALUATION_AGE = f"time() - max by (namespace, model) (data_drift_last_evaluation_timestamp_seconds{{{MODEL}}} > 0)"
+EVALUATION_AGE = (
+    f"time() - max by (cluster, namespace, model) (data_drift_last_evaluation_timestamp_seconds{{{MODEL}}} > 0)"
+)
 
 # Every replica says the same of the whole window.
-WINDOW_EVENTS = f"max by (namespace, model) (data_drift_window_events{{{MODEL}}})"
-LATE = f"max by (namespace, model) (late_data_rate{{{MODEL}}})"
+WINDOW_EVENTS = f"max by (cluster, namespace, model) (data_drift_window_events{{{MODEL}}})"
+LATE = f"max by (cluster, namespace, model) (late_data_rate{{{MODEL}}})"
 
 
 def records(selector: str = "") -> str:
@@ -52,6 +55,6 @@ def records(selector: str = "") -> str:
     it entered the phase that it is in."""
     selected = ", ".join(filter(None, (NAMESPACE, selector)))
     return (
-        "max by (namespace, remediation, alert, target_namespace, target, action, phase, reason) "
+        "max by (cluster, namespace, remediation, alert, target_namespace, target, action, phase, reason) "
         f"(remediator_remediation_phase_timestamp_seconds{{{selected}}})"
     )

@@ -21,9 +21,9 @@ def panels() -> list[Panel]:
             "How long ago the events happened that the sources emit. The objective is that the slowest source "
             "stays below 75 ms in 95 % of an hour. Without traffic the lines stay where they were.",
             "ms",
-            Query(f"max by (namespace, app) ({EVENT_TIME_LAG})", f"{_JOB} slowest"),
+            Query(f"max by (cluster, namespace, app) ({EVENT_TIME_LAG})", f"{_JOB} slowest"),
             Query(
-                f"quantile_over_time(0.95, max by (namespace, app) ({EVENT_TIME_LAG})[1h:1m])",
+                f"quantile_over_time(0.95, max by (cluster, namespace, app) ({EVENT_TIME_LAG})[1h:1m])",
                 f"{_JOB} p95 of the hour before",
             ),
             alert="HighFlinkProcessingLatency",
@@ -34,7 +34,7 @@ def panels() -> list[Panel]:
             "first busy task behind the last one that waits.",
             "ms",
             Query(
-                f"max by (namespace, app, task_name) ({BACKPRESSURE})",
+                f"max by (cluster, namespace, app, task_name) ({BACKPRESSURE})",
                 "{{app}}: {{task_name}}",
             ),
             alert="FlinkBackpressureHigh",
@@ -45,7 +45,8 @@ def panels() -> list[Panel]:
             "Milliseconds of each second in which the busiest subtask works. At 1000 it is the bottleneck.",
             "ms",
             Query(
-                f"max by (namespace, app, task_name) (flink_taskmanager_job_task_busyTimeMsPerSecond{{{FLINK}}} >= 0)",
+                "max by (cluster, namespace, app, task_name) "
+                f"(flink_taskmanager_job_task_busyTimeMsPerSecond{{{FLINK}}} >= 0)",
                 "{{app}}: {{task_name}}",
             ),
             top=1000,
@@ -55,7 +56,8 @@ def panels() -> list[Panel]:
             "Records that leave each task, per second.",
             "cps",
             Query(
-                f"sum by (namespace, app, task_name) (flink_taskmanager_job_task_numRecordsOutPerSecond{{{FLINK}}})",
+                "sum by (cluster, namespace, app, task_name) "
+                f"(flink_taskmanager_job_task_numRecordsOutPerSecond{{{FLINK}}})",
                 "{{app}}: {{task_name}}",
             ),
         ),
@@ -70,10 +72,17 @@ def panels() -> list[Panel]:
             "TaskManagers that are registered, those that were asked for and do not come, and slots without work.",
             "none",
             Query(
-                f"max by (namespace, app) (flink_jobmanager_numRegisteredTaskManagers{{{FLINK}}})", f"{_JOB} registered"
+                f"max by (cluster, namespace, app) (flink_jobmanager_numRegisteredTaskManagers{{{FLINK}}})",
+                f"{_JOB} registered",
             ),
-            Query(f"max by (namespace, app) (flink_jobmanager_numPendingTaskManagers{{{FLINK}}})", f"{_JOB} pending"),
-            Query(f"max by (namespace, app) (flink_jobmanager_taskSlotsAvailable{{{FLINK}}})", f"{_JOB} free slots"),
+            Query(
+                f"max by (cluster, namespace, app) (flink_jobmanager_numPendingTaskManagers{{{FLINK}}})",
+                f"{_JOB} pending",
+            ),
+            Query(
+                f"max by (cluster, namespace, app) (flink_jobmanager_taskSlotsAvailable{{{FLINK}}})",
+                f"{_JOB} free slots",
+            ),
             runbook="FlinkTaskManagerDown",
         ),
         graph(
@@ -81,23 +90,28 @@ def panels() -> list[Panel]:
             "Checkpoints that completed and failed. A restart or a rescale fails the one in progress; it is an alert "
             "when some fail and none completes.",
             "short",
-            Query(CHECKPOINTS_COMPLETED, f"{_JOB} completed"),
-            Query(CHECKPOINTS_FAILED, f"{_JOB} failed"),
+            Query(CHECKPOINTS_COMPLETED, f"{_JOB} {{{{job_name}}}} completed"),
+            Query(CHECKPOINTS_FAILED, f"{_JOB} {{{{job_name}}}} failed"),
             runbook="FlinkCheckpointFailures",
         ),
         graph(
             "Checkpoint duration",
             "How long the last completed checkpoint took. It grows with backpressure and with the state.",
             "ms",
-            Query(f"max by (namespace, app) (flink_jobmanager_job_lastCheckpointDuration{{{FLINK}}} >= 0)", _JOB),
+            Query(
+                "max by (cluster, namespace, app, job_name) "
+                f"(flink_jobmanager_job_lastCheckpointDuration{{{FLINK}}} >= 0)",
+                f"{_JOB} {{{{job_name}}}}",
+            ),
         ),
         graph(
             "Restarts",
             "Restarts of the job, of which rescales are some.",
             "short",
             Query(
-                f"sum by (namespace, app) (increase(flink_jobmanager_job_numRestarts{{{FLINK}}}[$__rate_interval]))",
-                _JOB,
+                "sum by (cluster, namespace, app, job_name) "
+                f"(increase(flink_jobmanager_job_numRestarts{{{FLINK}}}[$__rate_interval]))",
+                f"{_JOB} {{{{job_name}}}}",
             ),
             runbook="FlinkJobRestartLoop",
         ),

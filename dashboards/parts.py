@@ -69,14 +69,14 @@ def graph(
     unit: str,
     *queries: Query,
     alert: str = "",
-    runbook: str = "",
+    runbook: str | Sequence[str] = (),
     limit: float | None = None,
     span: int = 8,
     top: float | None = None,
     bottom: float | None = 0,
 ) -> timeseries.Panel:
-    """Draw series over time. An alert brings a line at its threshold and a link to its runbook; an alert that judges
-    something else than what is drawn is named as runbook, and brings only the link."""
+    """Draw series over time. An alert brings a line at its threshold and a link to its runbook; alerts that judge
+    something else than what is drawn are named as runbook, and bring only the link."""
     panel = timeseries.Panel().title(title).description(about).datasource(DATASOURCE).unit(unit).span(span).height(8)
     panel = panel.line_width(1).fill_opacity(8).show_points(VisibilityMode.NEVER).no_value("no data")
     panel = panel.tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
@@ -95,8 +95,10 @@ def graph(
     if line is not None:
         panel = panel.thresholds(Steps(((None, "transparent"), (line, "red"))).build())
         panel = panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
-    if alert or runbook:
-        panel = panel.links([runbook_link(alert or runbook)])
+    named = [alert] if alert else []
+    named += [runbook] if isinstance(runbook, str) else runbook
+    if named:
+        panel = panel.links([runbook_link(name) for name in named])
     return _with_queries(panel, queries)
 
 
@@ -178,9 +180,9 @@ def runbook_link(alert: str) -> builders.DashboardLink:
     )
 
 
-def variable(name: str, label: str, metric: str, about: str) -> builders.QueryVariable:
-    """Let the user choose values of a label; all by default."""
-    everything = models.VariableOption(text=["All"], value=["$__all"])
+def variable(name: str, label: str, metric: str, about: str, everything: str = ".+") -> builders.QueryVariable:
+    """Let the user choose values of a label; all by default, which is the given regular expression."""
+    chosen = models.VariableOption(text=["All"], value=["$__all"])
     return (
         builders.QueryVariable(name)
         .label(label)
@@ -191,16 +193,23 @@ def variable(name: str, label: str, metric: str, about: str) -> builders.QueryVa
         .sort(models.VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".+")
-        .current(everything)
+        .all_value(everything)
+        .current(chosen)
     )
 
 
 VARIABLES = {
+    "cluster": variable(
+        "cluster",
+        "Cluster",
+        'up{job=~"flink|kafka|data-monitor|remediator"}',
+        "Label of Prometheus servers that hold several Kubernetes clusters; most have none.",
+        ".*",
+    ),
     "namespace": variable(
         "namespace",
         "Namespace",
-        'up{job=~"flink|kafka|data-monitor|remediator"}',
+        'up{job=~"flink|kafka|data-monitor|remediator", cluster=~"$cluster"}',
         "Where Kafka, the Flink jobs, the data monitor and the remediator run.",
     ),
     "app": variable(
@@ -249,6 +258,6 @@ def board(uid: str, title: str, about: str, variables: Iterable[str]) -> builder
             .target_blank(True)
         )
     )
-    for name in variables:
+    for name in ("cluster", *variables):
         dashboard = dashboard.with_variable(VARIABLES[name])
     return dashboard

@@ -118,6 +118,7 @@ def _now() -> list[Panel]:
                 "severity": "Severity",
                 "namespace": "Namespace",
                 "app": "Flink job",
+                "strimzi_io_cluster": "Kafka",
                 "consumergroup": "Consumer group",
                 "model": "Model",
             },
@@ -136,7 +137,7 @@ def _ml() -> list[Panel]:
             "the 95th percentile.",
             "ms",
             Query(
-                f"max by (namespace, model, quantile) (ml_inference_latency{{{MODEL}}})",
+                f"max by (cluster, namespace, model, quantile) (ml_inference_latency{{{MODEL}}})",
                 "{{model}} quantile {{quantile}}",
             ),
             alert="MLInferenceLatencyHigh",
@@ -147,7 +148,7 @@ def _ml() -> list[Panel]:
             "Distance between the window and the reference, of the feature that is furthest off: 0 to 1. By feature on "
             "the dashboard Data drift.",
             "percentunit",
-            Query(f"max by (namespace, model) (data_drift_score{{{MODEL}}})", "{{namespace}}/{{model}}"),
+            Query(f"max by (cluster, namespace, model) (data_drift_score{{{MODEL}}})", "{{namespace}}/{{model}}"),
             alert="MLModelPredictionDrift",
             top=1,
             span=6,
@@ -165,7 +166,7 @@ def _ml() -> list[Panel]:
             "Predictions per second that the data monitor takes into its window.",
             "cps",
             Query(
-                f"sum by (namespace, model) (rate(data_monitor_events_total{{{MODEL}}}[$__rate_interval]))",
+                f"sum by (cluster, namespace, model) (rate(data_monitor_events_total{{{MODEL}}}[$__rate_interval]))",
                 "{{namespace}}/{{model}}",
             ),
             span=6,
@@ -181,7 +182,7 @@ def _errors() -> list[Panel]:
             "when the data is right.",
             "cps",
             Query(
-                f"sum by (namespace, error_type) (rate(dlq_messages_total{{{MODEL}}}[$__rate_interval]))",
+                f"sum by (cluster, namespace, error_type) (rate(dlq_messages_total{{{MODEL}}}[$__rate_interval]))",
                 "{{error_type}}",
             ),
             alert="HighDLQRate",
@@ -191,7 +192,7 @@ def _errors() -> list[Panel]:
             "Dead letters by topic",
             "Growth of the dead letter topics, per second. It is there without the data monitor.",
             "cps",
-            Query(f"sum by (namespace, topic) ({DEAD_LETTERS})", "{{namespace}}/{{topic}}"),
+            Query(f"sum by (cluster, namespace, topic) ({DEAD_LETTERS})", "{{namespace}}/{{topic}}"),
             alert="HighDLQRate",
             span=6,
         ),
@@ -201,7 +202,7 @@ def _errors() -> list[Panel]:
             "record may be wrong in several ways.",
             "cps",
             Query(
-                f"sum by (namespace, error_type) (rate(validation_errors_total{{{MODEL}}}[$__rate_interval]))",
+                f"sum by (cluster, namespace, error_type) (rate(validation_errors_total{{{MODEL}}}[$__rate_interval]))",
                 "{{error_type}}",
             ),
             span=6,
@@ -224,11 +225,11 @@ def _system() -> list[Panel]:
             "Share of the processors that the JVMs use: 10 to 15 % is normal, 100 % of a TaskManager is a bottleneck.",
             "percentunit",
             Query(
-                f"max by (namespace, pod) (flink_taskmanager_Status_JVM_CPU_Load{{{FLINK}}})",
+                f"max by (cluster, namespace, pod) (flink_taskmanager_Status_JVM_CPU_Load{{{FLINK}}})",
                 "{{pod}}",
             ),
             Query(
-                f"max by (namespace, pod) (flink_jobmanager_Status_JVM_CPU_Load{{{FLINK}}})",
+                f"max by (cluster, namespace, pod) (flink_jobmanager_Status_JVM_CPU_Load{{{FLINK}}})",
                 "{{pod}}",
             ),
         ),
@@ -236,15 +237,20 @@ def _system() -> list[Panel]:
             "Memory of Flink",
             "Heap that the JVMs use. A TaskManager near its limit spends its time on garbage.",
             "bytes",
-            Query(f"max by (namespace, pod) (flink_taskmanager_Status_JVM_Memory_Heap_Used{{{FLINK}}})", "{{pod}}"),
-            Query(f"max by (namespace, pod) (flink_jobmanager_Status_JVM_Memory_Heap_Used{{{FLINK}}})", "{{pod}}"),
+            Query(
+                f"max by (cluster, namespace, pod) (flink_taskmanager_Status_JVM_Memory_Heap_Used{{{FLINK}}})",
+                "{{pod}}",
+            ),
+            Query(
+                f"max by (cluster, namespace, pod) (flink_jobmanager_Status_JVM_Memory_Heap_Used{{{FLINK}}})", "{{pod}}"
+            ),
         ),
         graph(
             "Memory of the monitors",
             "Resident memory of Prometheus, the data monitor and the remediator.",
             "bytes",
             Query(
-                "max by (namespace, job, pod) (process_resident_memory_bytes"
+                "max by (cluster, namespace, job, pod) (process_resident_memory_bytes"
                 f'{{job=~"prometheus|data-monitor|remediator", {NAMESPACE}}})',
                 "{{pod}}",
             ),
@@ -275,8 +281,41 @@ def _system() -> list[Panel]:
             "Processes that Prometheus knows of and cannot scrape, by job. One that is gone is not among them.",
             "none",
             Query(
-                f"count by (namespace, job) (up{{{NAMESPACE}}}) - sum by (namespace, job) (up{{{NAMESPACE}}})",
+                f"count by (cluster, namespace, job) (up{{{NAMESPACE}}}) "
+                f"- sum by (cluster, namespace, job) (up{{{NAMESPACE}}})",
                 "{{job}}",
             ),
+        ),
+        graph(
+            "What the alerts stand on",
+            "Exporters of Kafka's lag and pods of Flink's operator that answer. Without them there is no lag to judge, "
+            "and no remediation is carried out.",
+            "none",
+            Query(
+                f"count by (cluster, namespace, strimzi_io_cluster) (kafka_brokers{{{NAMESPACE}}})",
+                "{{namespace}} {{strimzi_io_cluster}} exporter",
+            ),
+            Query(
+                f'sum by (cluster, namespace) (up{{job="flink-operator", {NAMESPACE}}})',
+                "{{namespace}} Flink's operator",
+            ),
+            runbook=("KafkaExporterDown", "FlinkOperatorDown"),
+        ),
+        graph(
+            "What Flink's operator cannot do",
+            "FlinkDeployments in the state FAILED, and reconciliations that failed, by the FlinkDeployment's namespace.",
+            "short",
+            Query(
+                "max by (cluster, resourcens, resourcetype) (flink_k8soperator_namespace_Lifecycle_State_FAILED_Count"
+                '{cluster=~"$cluster", resourcens=~"$namespace"})',
+                "{{resourcens}} {{resourcetype}} failed",
+            ),
+            Query(
+                "sum by (cluster, resourcens, resourcename) "
+                "(increase(flink_k8soperator_namespace_resource_JOSDK_Reconciliation_failed_Count"
+                '{cluster=~"$cluster", resourcens=~"$namespace"}[$__rate_interval]))',
+                "{{resourcens}}/{{resourcename}} failed reconciliations",
+            ),
+            runbook=("FlinkReconcileFailures", "FlinkDeploymentFailed"),
         ),
     ]

@@ -11,7 +11,7 @@ Board = dict[str, Any]
 Panel = dict[str, Any]
 
 # What Grafana puts there for "All", and for an hour that is looked at with a scrape every 15 s.
-DEFAULTS = {"__rate_interval": "1m", "__interval": "15s", "__range": "1h"}
+DEFAULTS = {"__rate_interval": "1m", "__interval": "15s", "__range": "1h", "cluster": ".*"}
 ALL = ".+"
 
 

@@ -129,7 +129,8 @@ def _done() -> list[Panel]:
             "How many FlinkRemediations entered a phase within the 15 minutes before each moment.",
             "short",
             Query(
-                f"sum by (namespace, phase) (streaming:remediator_remediations:increase15m{{{NAMESPACE}}})", "{{phase}}"
+                f"sum by (cluster, namespace, phase) (streaming:remediator_remediations:increase15m{{{NAMESPACE}}})",
+                "{{phase}}",
             ),
             span=12,
         ),
@@ -139,7 +140,7 @@ def _done() -> list[Panel]:
             "policy's documentation and says what to do about it.",
             "short",
             Query(
-                "sum by (namespace, phase, reason) (streaming:remediator_remediations:increase15m"
+                "sum by (cluster, namespace, phase, reason) (streaming:remediator_remediations:increase15m"
                 f'{{phase=~"Refused|Pending|AwaitingApproval", {NAMESPACE}}})',
                 "{{phase}}: {{reason}}",
             ),
@@ -194,7 +195,8 @@ def _remediator() -> list[Panel]:
             "Alerts per second that Alertmanager delivered, by what became of them. The Watchdog is among them.",
             "cps",
             Query(
-                f"sum by (namespace, result) (rate(remediator_alerts_received_total{{{NAMESPACE}}}[$__rate_interval]))",
+                "sum by (cluster, namespace, result) "
+                f"(rate(remediator_alerts_received_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{result}}",
             ),
         ),
@@ -203,7 +205,8 @@ def _remediator() -> list[Panel]:
             "Requests per second by status code. 5xx: Alertmanager tries again; 4xx: the notification is lost.",
             "reqps",
             Query(
-                f"sum by (namespace, code) (rate(remediator_webhook_requests_total{{{NAMESPACE}}}[$__rate_interval]))",
+                "sum by (cluster, namespace, code) "
+                f"(rate(remediator_webhook_requests_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{code}}",
             ),
             runbook="RemediatorWebhookRefusing",
@@ -214,7 +217,8 @@ def _remediator() -> list[Panel]:
             "that notifications get lost.",
             "short",
             Query(
-                f"sum by (namespace) (increase(remediator_resync_findings_total{{{NAMESPACE}}}[$__rate_interval]))",
+                "sum by (cluster, namespace) "
+                f"(increase(remediator_resync_findings_total{{{NAMESPACE}}}[$__rate_interval]))",
                 "{{namespace}}",
             ),
         ),
@@ -223,7 +227,7 @@ def _remediator() -> list[Panel]:
             "Receivers and controllers that Prometheus can scrape.",
             "none",
             Query(
-                f'sum by (namespace, app_kubernetes_io_component) (up{{job="remediator", {NAMESPACE}}})',
+                f'sum by (cluster, namespace, app_kubernetes_io_component) (up{{job="remediator", {NAMESPACE}}})',
                 "{{app_kubernetes_io_component}}",
             ),
             runbook="RemediatorDown",
@@ -234,7 +238,8 @@ def _remediator() -> list[Panel]:
             "Resident memory of the remediator's processes.",
             "bytes",
             Query(
-                f'max by (namespace, pod) (process_resident_memory_bytes{{job="remediator", {NAMESPACE}}})', "{{pod}}"
+                f'max by (cluster, namespace, pod) (process_resident_memory_bytes{{job="remediator", {NAMESPACE}}})',
+                "{{pod}}",
             ),
             span=12,
         ),

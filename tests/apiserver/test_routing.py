@@ -148,12 +148,24 @@ def test_what_holds_back_what(programs: dict[str, Path], config: Path, tmp_path:
     lag = {"alertname": "HighKafkaLag", "severity": "critical"}
     late = {"alertname": "HighFlinkProcessingLatency", "severity": "warning"}
     fired = [
-        # The cause is in the same job, in another one, in nobody knows which one; in a namespace or cluster of their own.
+        # The cause is in the same job, in another one, nobody knows in which one; in another namespace or cluster.
         {"alertname": "FlinkTaskManagerDown", "severity": "critical", "namespace": "a", "app": "x"},
         lag | {"namespace": "a", "consumergroup": "of-x", "app": "x"},
         lag | {"namespace": "a", "consumergroup": "of-x", "app": "x", "strimzi_io_cluster": "k"},
-        {"alertname": "KafkaConsumerStalled", "severity": "critical", "namespace": "a", "consumergroup": "x", "app": "x"},
-        {"alertname": "KafkaOffsetsBeyondEnd", "severity": "critical", "namespace": "a", "consumergroup": "x", "app": "x"},
+        {
+            "alertname": "KafkaConsumerStalled",
+            "severity": "critical",
+            "namespace": "a",
+            "consumergroup": "x",
+            "app": "x",
+        },
+        {
+            "alertname": "KafkaOffsetsBeyondEnd",
+            "severity": "critical",
+            "namespace": "a",
+            "consumergroup": "x",
+            "app": "x",
+        },
         late | {"namespace": "a", "app": "x"},
         lag | {"namespace": "a", "consumergroup": "of-y", "app": "y"},
         late | {"namespace": "a", "app": "y"},

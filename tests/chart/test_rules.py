@@ -68,7 +68,9 @@ def test_alert_and_file_can_be_off(rendered: Render) -> None:
     assert not rendered(values={"rules": {"enabled": False}}).of("PrometheusRule")
 
 
-@pytest.mark.parametrize(("kafka", "there"), [({}, False), ({"replicas": 3}, True), ({"replicas": 3, "enabled": False}, False)])
+@pytest.mark.parametrize(
+    ("kafka", "there"), [({}, False), ({"replicas": 3}, True), ({"replicas": 3, "enabled": False}, False)]
+)
 def test_alerts_on_brokers_are_on_where_there_are_several(rendered: Render, kafka: Object, there: bool) -> None:
     existing = {"existing": {"bootstrapServers": "kafka:9092"}}
     rules = rendered(values={"kafka": existing | kafka}).of("PrometheusRule")
@@ -89,7 +91,10 @@ def test_a_data_monitor_that_is_not_installed_is_not_missed(rendered: Render) ->
     [
         ({}, '!~"data-monitor"'),
         ({"dataMonitor": {"kafka": {"groupId": "a.b"}}}, '!~"a\\\\.b"'),
-        ({"rules": {"ignoredConsumerGroups": ["console-.*", 'x"y', "data-monitor"]}}, '!~"data-monitor|console-.*|x\\"y"'),
+        (
+            {"rules": {"ignoredConsumerGroups": ["console-.*", 'x"y', "data-monitor"]}},
+            '!~"data-monitor|console-.*|x\\"y"',
+        ),
     ],
 )
 def test_groups_that_no_alert_is_about(rendered: Render, values: Object, matcher: str) -> None:

@@ -148,7 +148,7 @@ def test_series_of_other_namespaces_can_be_left_out(panel: dict[str, Any]) -> No
         if "node_" not in target["expr"]:  # a node belongs to no namespace
             selectors = re.findall(r"\{([^}]*)\}", target["expr"])
             assert selectors
-            assert all('namespace=~"$namespace"' in selector for selector in selectors)
+            assert all(re.search(r'\b(namespace|resourcens)=~"\$namespace"', selector) for selector in selectors)
 
 
 @each_panel

@@ -67,7 +67,12 @@ def test_names_are_unique() -> None:
 def test_nine_alerts_in_four_categories_and_how_many_there_are() -> None:
     nine = {
         "kafka": {"HighKafkaLag", "KafkaConsumerStalled"},
-        "flink": {"HighFlinkProcessingLatency", "FlinkCheckpointFailures", "FlinkTaskManagerDown", "FlinkJobRestartLoop"},
+        "flink": {
+            "HighFlinkProcessingLatency",
+            "FlinkCheckpointFailures",
+            "FlinkTaskManagerDown",
+            "FlinkJobRestartLoop",
+        },
         "data-quality": {"HighDLQRate", "DataMonitorStale"},
         "ml": {"MLModelPredictionDrift"},
     }
@@ -129,7 +134,7 @@ def test_target_labels_survive(path: Path, rule: dict) -> None:
 
 
 def test_labels_that_tell_clusters_apart_are_in_every_aggregation() -> None:
-    """As in kubernetes-mixin: one Prometheus may hold several Kubernetes clusters, a namespace several Kafka clusters."""
+    """One Prometheus may hold several Kubernetes clusters, and a namespace several Kafka clusters."""
     for _, rule in RULES:
         for by in re.findall(r"\b(?:by|on) \(([^)]+)\)", rule["expr"]):
             labels = set(by.split(", "))
