@@ -303,7 +303,7 @@ def _system() -> list[Panel]:
         ),
         graph(
             "What Flink's operator cannot do",
-            "FlinkDeployments in the state FAILED, and reconciliations that failed, by the FlinkDeployment's namespace.",
+            "FlinkDeployments in the state FAILED, and reconciliations that failed, by FlinkDeployment.",
             "short",
             Query(
                 "max by (cluster, resourcens, resourcetype) (flink_k8soperator_namespace_Lifecycle_State_FAILED_Count"
