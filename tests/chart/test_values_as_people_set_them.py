@@ -443,7 +443,10 @@ def test_where_images_come_from(template: Template, values: Object, image: str, 
 
 
 def test_pull_secrets_of_all_charts_reach_every_pod(template: Template) -> None:
-    values = {"global": {"imagePullSecrets": ["one", {"name": "two"}]}, "image": {"pullSecrets": ["two", "three"]}}
+    values = {
+        "global": {"imagePullSecrets": ["one", {"name": "two"}]},
+        "image": {"pullSecrets": [{"name": "two"}, "three"]},
+    }
     for name, pod in pods(template("sm", "streaming", merged([QUICK, values]))).items():
         assert pod["imagePullSecrets"] == [{"name": n} for n in ("two", "three", "one")], name
 
@@ -458,6 +461,8 @@ def test_pull_secrets_of_all_charts_reach_every_pod(template: Template) -> None:
         ({"commonLabels": {"version": 1}}, "/commonLabels/version"),
         ({"commonLabels": {"owner": "a b"}}, "/commonLabels/owner"),
         ({"fullnameOverride": 123}, "/fullnameOverride"),
+        ({"extraObjects": [{}]}, "/extraObjects/0"),
+        ({"pipeline": {"checkpoints": {"persistentVolumeClaim": {"accessModes": []}}}}, "/accessModes"),
         ({"fullnameOverride": "1a"}, "/fullnameOverride"),
         ({"kube-prometheus-stack": {"prometheus": {"enabled": False}}}, "prometheus.url is needed"),
         ({"remediator": {"policies": {"mine": {}}}}, "remediator.policies.mine.spec is needed"),

@@ -82,8 +82,8 @@ to take all. Call with (list $ "component"). */}}
 {{- end -}}
 
 {{- define "streaming-monitoring.pullSecrets" -}}
-{{- $names := .Values.image.pullSecrets -}}
-{{- range .Values.global.imagePullSecrets -}}{{- $names = append $names (get (ternary . (dict "name" .) (kindIs "map" .)) "name") -}}{{- end -}}
+{{- $names := list -}}
+{{- range concat .Values.image.pullSecrets (.Values.global.imagePullSecrets | default list) -}}{{- $names = append $names (get (ternary . (dict "name" .) (kindIs "map" .)) "name") -}}{{- end -}}
 {{- with uniq $names }}
 imagePullSecrets:
   {{- range . }}
