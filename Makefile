@@ -53,12 +53,14 @@ test-long: setup ## Tests of incidents that take many minutes each, on a cluster
 	$(BIN)/pytest -m long $(TESTS)
 
 .PHONY: lint
-lint: .venv/.installed ## Format, types and architecture
+lint: .venv/.installed ## Format, types, architecture and workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy operator/remediator/src
 	$(BIN)/mypy operator/data_monitor/src
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -c "from cluster import tools; tools.link(['actionlint'])"
+	.tools/bin/actionlint
 
 .PHONY: coverage
 coverage: .venv/.installed ## The remediator's decisions: at least 95 % of their branches are tested
