@@ -1,5 +1,6 @@
 """YAML as Kubernetes reads it: a key that stands twice is an error, which PyYAML alone does not notice."""
 
+import re
 from typing import Any
 
 import yaml
@@ -26,6 +27,12 @@ class StrictLoader(Loader):
                 raise DoubledKeyError(f"{name} stands twice, the second time in line {key.start_mark.line + 1}")
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+# Numbers that Kubernetes reads and PyYAML takes for texts.
+StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
+)
 
 
 def load_all(text: str) -> list[Any]:

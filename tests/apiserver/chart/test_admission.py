@@ -66,7 +66,8 @@ def test_the_api_server_takes_any_name(
     for o in objects:
         if not o["kind"].startswith("Cluster"):
             o["metadata"].setdefault("namespace", namespace)
-    (tmp_path / "objects.yaml").write_text(yaml.safe_dump_all(objects))
+    # PyYAML writes 1e3 without quotes, and Kubernetes would read a number.
+    (tmp_path / "objects.yaml").write_text("\n---\n".join(json.dumps(o) for o in objects))
     with informed_plane.client() as client:
         client.post("/api/v1/namespaces", json={"metadata": {"name": namespace}})
     try:
