@@ -9,6 +9,8 @@ import time
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from data_monitor.__main__ import main
+from data_monitor.adapters import codec
+from data_monitor.adapters.snapshot import Snapshot
 from kafka_broker import KafkaBroker
 from monitor_process import FIRST_MS, MonitorProcess, predictions, until
 
@@ -79,9 +81,12 @@ def test_kills_leave_nothing_out_and_count_nothing_twice(tmp_path):
         monitor = MonitorProcess(tmp_path, broker.address, state={"every": "30ms"}, kafka={"deadLetterTopic": None})
         writer = Writer(broker, dice)
 
+        def saved():
+            snapshot = tmp_path / "snapshot"
+            return codec.unpack(snapshot.read_bytes(), Snapshot).partitions if snapshot.exists() else []
+
         def accounted():
-            counters = [one["counters"] for one in (monitor.state() or {"partitions": []})["partitions"]]
-            return sum(one.get("records", 0) + one.get("skipped", 0) for one in counters)
+            return sum(one.counters.get("records", 0) + one.counters.get("skipped", 0) for one in saved())
 
         for turn in range(KILLS):
             action = (writer.plain, writer.transactions, writer.retention, writer.anew)[turn % 4]
@@ -98,7 +103,7 @@ def test_kills_leave_nothing_out_and_count_nothing_twice(tmp_path):
             until(lambda: accounted() >= writer.written, f"all is accounted for after {action.__name__}")
             assert accounted() == writer.written
             # By its id, the next topic of this name is another one.
-            until(lambda: all(one["topic_id"] for one in monitor.state()["partitions"]), "the topic's id is saved")
+            until(lambda: all(one.topic_id for one in saved()), "the topic's id is saved")
             monitor.kill()
         log = monitor.log.read_text()
         assert "made anew" in log
