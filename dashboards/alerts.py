@@ -29,6 +29,6 @@ def runbook(alert: str) -> str:
     return str(_alerts()[alert]["annotations"]["runbook_url"])
 
 
-def runbooks() -> str:
-    """Return the address that all runbooks lie under, with a slash at its end."""
-    return runbook("HighKafkaLag").removesuffix("HighKafkaLag")
+def runbooks(name: str = "README") -> str:
+    """Return the address of the page with all runbooks, or what Grafana makes of a name in it, such as a variable."""
+    return runbook("HighKafkaLag").replace("HighKafkaLag", name)

@@ -41,7 +41,7 @@ def build() -> builders.Dashboard:
 
 
 def _now() -> list[Panel]:
-    link = {"title": "Runbook", "url": alerts.runbooks() + "${__value.raw}", "targetBlank": True}
+    link = {"title": "Runbook", "url": alerts.runbooks("${__value.raw}"), "targetBlank": True}
     return [
         number(
             "Alerts firing",

@@ -173,8 +173,7 @@ def annotations(rendered: Render, values: Object | None = None) -> Object:
 
 
 def test_the_alert_links_to_the_report(rendered: Render) -> None:
-    inside = f"http://{NAME}.streaming.svc:8001/latest"
-    assert annotations(rendered)["report_url"] == inside
+    assert annotations(rendered)["report_url"] == "http://localhost:8001/latest"  # by the port-forward of NOTES
     outside = {"dataMonitor": {"reports": {"url": "https://drift.example.com/"}}}
     assert annotations(rendered, outside)["report_url"] == "https://drift.example.com/latest"
     own = {"rules": {"overrides": {"MLModelPredictionDrift": {"annotations": {"report_url": "https://x"}}}}}

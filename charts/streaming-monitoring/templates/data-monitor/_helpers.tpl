@@ -107,7 +107,7 @@ true
 {{- $reports := .Values.dataMonitor.reports -}}
 {{- $annotations := dict -}}
 {{- if and (include "streaming-monitoring.dataMonitor" .) (include "streaming-monitoring.dataMonitorReports" .) -}}
-{{- $url := printf "http://%s.%s.svc:8001" (include "streaming-monitoring.dataMonitorName" .) .Release.Namespace -}}
+{{- $url := "http://localhost:8001" -}}
 {{- if $reports.url -}}
 {{- $url = $reports.url -}}
 {{- else if $reports.ingress.enabled -}}

@@ -51,4 +51,16 @@ Where a part of the stack is reached: by values, or at a Service in the stack's 
 {{- else if .Values.alertmanager.routing.enabled -}}
 {{- printf "%s/%s-(remediator|watchdog)/remediator" .Release.Namespace (include "streaming-monitoring.fullname" .) -}}
 {{- end -}}
+
+{{/* The ConfigMap of the runbooks, for which the values of kube-prometheus-stack have a fixed name. */}}
+{{- define "streaming-monitoring.runbooks" -}}
+{{- if include "streaming-monitoring.dependency" (list . "kube-prometheus-stack") }}streaming-monitoring-runbooks{{ else }}{{ include "streaming-monitoring.fullname" . }}-runbooks{{ end -}}
+{{- end -}}
+
+{{/* Address of a runbook, with {alert} in the place of the alert's name; README is the page with all of them. */}}
+{{- define "streaming-monitoring.runbookUrl" -}}
+{{- $spec := get (get (index .Values "kube-prometheus-stack") "prometheus" | default dict) "prometheusSpec" | default dict -}}
+{{- $url := $spec.externalUrl | default (printf "http://localhost:9090%s" (trimSuffix "/" ($spec.routePrefix | default "/"))) -}}
+{{- .Values.rules.runbookUrl | default (printf "%s/user/{alert}.html" (trimSuffix "/" $url)) -}}
+{{- end -}}
 {{- end -}}

@@ -1,0 +1,125 @@
+"""Every link of every alert and dashboard opens on a fresh install: a real Prometheus serves what is rendered."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import render
+import yaml
+from apiserver.world import eventually
+from chart.conftest import Render, Rendered
+from cluster import tools
+from ports import free_port
+
+PORT_FORWARD = "http://localhost:9090"
+EVERYTHING = {"rules": {"files": {"trends": True}}}
+
+
+@pytest.fixture(scope="module")
+def release(rendered: Render) -> Rendered:
+    return rendered(values=EVERYTHING)
+
+
+@pytest.fixture(scope="module")
+def prometheus(release: Rendered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Prometheus with the arguments and the ConfigMaps of the values, as Prometheus Operator starts it."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    values = yaml.safe_load((render.CHART / "values.yaml").read_text())
+    spec = values["kube-prometheus-stack"]["prometheus"]["prometheusSpec"]
+    mounted = folder / "configmaps"
+    for name in spec["configMaps"]:
+        (mounted / name).mkdir(parents=True)
+        for file, text in release.one("ConfigMap", name)["data"].items():
+            (mounted / name / file).write_text(text)
+    (folder / "prometheus.yml").write_text("{}")
+    port = free_port()
+    arguments = [f"--{a['name']}={a['value']}" for a in spec["additionalArgs"]]
+    command = [
+        str(tools.ensure(["prometheus"])["prometheus"]),
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *(argument.replace("/etc/prometheus/configmaps", str(mounted)) for argument in arguments),
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            eventually(lambda: _ready(client))
+            yield client
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _ready(client: httpx.Client) -> bool:
+    try:
+        return client.get("/-/ready").is_success
+    except httpx.HTTPError:
+        return False
+
+
+def alerts(release: Rendered) -> dict[str, dict[str, str]]:
+    """Annotations by alert."""
+    groups = [group for o in release.of("PrometheusRule").values() for group in o["spec"]["groups"]]
+    return {r["alert"]: r["annotations"] for group in groups for r in group["rules"] if "alert" in r}
+
+
+def linked_by_dashboards(release: Rendered) -> set[str]:
+    """Links of the dashboards; a variable that stands for an alert's name is any of them."""
+    boards = [o["data"] for name, o in release.of("ConfigMap").items() if "-dashboard-" in name]
+    texts = [text for data in boards for text in data.values()]
+    links = {url for text in texts for url in re.findall(r'"url": *"([^"]+)"', text)}
+    assert all(json.loads(text) for text in texts)
+    variable = {url for url in links if "${__value.raw}" in url}
+    return (links - variable) | {url.replace("${__value.raw}", name) for url in variable for name in alerts(release)}
+
+
+def test_every_link_opens(release: Rendered, prometheus: httpx.Client) -> None:
+    told = {annotations["runbook_url"] for annotations in alerts(release).values()}
+    links = told | linked_by_dashboards(release)
+    assert len(told) == len(alerts(release)) > 15
+    for link in sorted(links):
+        assert link.startswith(f"{PORT_FORWARD}/"), link
+        page = prometheus.get(link.removeprefix(PORT_FORWARD))
+        assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8"), link
+        assert f"<title>{Path(link).stem}</title>" in page.text or link.endswith("/README.html")
+
+
+def test_every_link_of_a_page_opens(release: Rendered, prometheus: httpx.Client) -> None:
+    (pages,) = [o["data"] for name, o in release.of("ConfigMap").items() if name.endswith("-runbooks")]
+    for name in pages:
+        for link in re.findall(r'href="([^"]+)"', pages[name]):
+            target, _, part = link.partition("#")
+            page = prometheus.get(f"/user/{target or name}")
+            assert page.status_code == 200, f"{name}: {link}"
+            assert not part or f'id="{part}"' in page.text, f"{name}: {link}"
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({"rules": {"runbookUrl": "https://git.example.com/{alert}.md?$x"}}, "https://git.example.com/{}.md?$x"),
+        (
+            {"kube-prometheus-stack": {"prometheus": {"prometheusSpec": {"externalUrl": "https://p.example.com/"}}}},
+            "https://p.example.com/user/{}.html",
+        ),
+    ],
+    ids=["elsewhere", "Prometheus behind an ingress"],
+)
+def test_alerts_and_dashboards_link_to_one_place(rendered: Render, values: dict, url: str) -> None:
+    result = rendered(values={**values, "rules": {**values.get("rules", {}), **EVERYTHING["rules"]}})
+    assert {a["runbook_url"] for a in alerts(result).values()} == {url.format(name) for name in alerts(result)}
+    assert linked_by_dashboards(result) <= {url.format(name) for name in [*alerts(result), "README"]}
+
+
+def test_prometheus_always_finds_its_configmap(rendered: Render) -> None:
+    """It does not start without; whatever else is switched off, and whatever the release is called."""
+    off = {"rules": {"enabled": False}, "dashboards": {"enabled": False}, "remediator": {"enabled": False}}
+    assert "streaming-monitoring-runbooks" in rendered(values=off, release="other").of("ConfigMap")
+    existing = rendered("existing-prometheus-values.yaml", release="other")
+    assert "other-streaming-monitoring-runbooks" in existing.of("ConfigMap")
