@@ -68,6 +68,7 @@ def run(provider: str, scenario: Scenario, out: Path, steps: Steps) -> int:
         pipeline.wait_running(steps.say)
         pipeline.set_rate(scenario.healthy_rate)
         pipeline.wait_healthy(steps.say)
+        pipeline.wait_calm(steps.say)
 
     began = time.monotonic()
     incident, remediation = play(scenario, pipeline, steps.say)

@@ -1,7 +1,9 @@
 """The cluster as the demo and the end-to-end tests see it: kubectl, Helm, and services through the API server."""
 
+import copy
 import json
 import os
+import re
 import ssl
 import subprocess
 import tempfile
@@ -17,6 +19,13 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 BIN = ROOT / ".tools/bin"
 T = TypeVar("T")
+PATIENCE = 30.0
+"""How long a request is asked again (seconds) after failures that may pass."""
+# What kubectl says of a request that the API server or a node did not answer.
+_PASSING = re.compile(
+    r"connection re(fused|set)|EOF|i/o timeout|TLS handshake timeout|error dialing backend|Unable to connect"
+    r"|InternalError|Internal error|ServiceUnavailable|currently unable|Too Many Requests|TooManyRequests|etcdserver"
+)
 
 
 class CommandError(Exception):
@@ -41,33 +50,68 @@ def run(*command: str | Path, env: Mapping[str, str] | None = None, accept: tupl
     return done.stdout
 
 
-def wait_for(what: str, condition: Callable[[], T | None], seconds: float, every: float = 2) -> T:
-    """Wait until a condition returns something true. Raises WaitError with the last error seen."""
+def patiently(ask: Callable[[], T], seconds: float, every: float = 1) -> T:
+    """Ask, and again after a failure that may pass, until the time is over; then the last failure is raised."""
     deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except (httpx.HTTPError, CommandError) as error:
+            if not _may_pass(error) or time.monotonic() >= deadline:
+                raise
+        time.sleep(every)
+
+
+def _may_pass(error: Exception) -> bool:
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.status_code == httpx.codes.TOO_MANY_REQUESTS or error.response.is_server_error
+    return isinstance(error, httpx.TransportError) or _PASSING.search(str(error)) is not None
+
+
+def wait_for(what: str, condition: Callable[[], T | None], seconds: float, every: float = 2, hold: float = 0) -> T:
+    """Wait until a condition returns something true, and has done so for ``hold`` seconds without a break.
+
+    Raises WaitError with the last error seen.
+    """
+    deadline = time.monotonic() + seconds
+    since: float | None = None
     trouble = ""
     while time.monotonic() < deadline:
         try:
             result = condition()
-            if result:
-                return result
             trouble = ""
         except (CommandError, httpx.HTTPError, KeyError, ValueError) as error:
-            trouble = f": {error}"
+            result, trouble = None, f": {error}"
+        if result:
+            since = since or time.monotonic()
+            if time.monotonic() - since >= hold:
+                return result
+        else:
+            since = None
         time.sleep(every)
     raise WaitError(f"{what}: not within {seconds:.0f} s{trouble}")
 
 
 class Cluster:
-    """A cluster by its kubeconfig, with a default namespace."""
+    """A cluster by its kubeconfig, with a default namespace. A single request that fails is made again for ``patience``
+    seconds: none of those made here does harm when it is made twice."""
 
-    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, patience: float = PATIENCE) -> None:
         self.kubeconfig = kubeconfig
         self.namespace = namespace
         self._http = _client(kubeconfig)
+        self._patience = patience
+
+    def at_once(self) -> "Cluster":
+        """Return the same, which asks once: for who notes that nobody answers, and goes on."""
+        other = copy.copy(self)
+        other._patience = 0
+        return other
 
     def kubectl(self, *arguments: str, accept: tuple[int, ...] = (0,)) -> str:
         """Run kubectl in the namespace."""
-        return run(BIN / "kubectl", "-n", self.namespace, *arguments, env=self._env(), accept=accept)
+        command = (BIN / "kubectl", "-n", self.namespace, *arguments)
+        return patiently(lambda: run(*command, env=self._env(), accept=accept), self._patience)
 
     def helm(self, *arguments: str | Path) -> str:
         """Run Helm in the namespace."""
@@ -75,7 +119,7 @@ class Cluster:
 
     def get(self, path: str) -> dict[str, Any]:
         """Read an object or a list by its path under the API server."""
-        answer: dict[str, Any] = self._http.get(path).raise_for_status().json()
+        answer: dict[str, Any] = self._request("GET", path).json()
         return answer
 
     def apply(self, *objects: dict[str, Any]) -> None:
@@ -106,12 +150,12 @@ class Cluster:
     def page(self, service: str, port: int, path: str, **query: str) -> httpx.Response:
         """GET from a Service through the API server's proxy, also where it answers with a redirection."""
         url = f"/api/v1/namespaces/{self.namespace}/services/{service}:{port}/proxy{path}"
-        return self._http.get(url, params=query, follow_redirects=True).raise_for_status()
+        return self._request("GET", url, params=query, follow_redirects=True)
 
-    def alerts(self, name: str) -> list[dict[str, Any]]:
-        """What is active of an alert, according to the chart's Prometheus."""
+    def alerts(self, name: str = "") -> list[dict[str, Any]]:
+        """What is active of an alert, or of all, according to the chart's Prometheus."""
         active = self.service("kps-prometheus", 9090, "/api/v1/alerts")["data"]["alerts"]
-        return [alert for alert in active if alert["labels"]["alertname"] == name]
+        return [alert for alert in active if not name or alert["labels"]["alertname"] == name]
 
     def promql(self, query: str) -> list[dict[str, Any]]:
         """Run an instant query on the chart's Prometheus."""
@@ -122,13 +166,16 @@ class Cluster:
     def send_alert(self, labels: dict[str, str], service: str = "kps-alertmanager") -> None:
         """Send an alert to Alertmanager as Prometheus would; it stays active for some minutes."""
         url = f"/api/v1/namespaces/{self.namespace}/services/{service}:9093/proxy/api/v2/alerts"
-        self._http.post(url, json=[{"labels": labels}]).raise_for_status()
+        self._request("POST", url, json=[{"labels": labels}])
 
     def patch_config_map(self, name: str, data: dict[str, str]) -> None:
         """Change keys of a ConfigMap."""
         url = f"/api/v1/namespaces/{self.namespace}/configmaps/{name}"
         headers = {"Content-Type": "application/merge-patch+json"}
-        self._http.patch(url, content=json.dumps({"data": data}), headers=headers).raise_for_status()
+        self._request("PATCH", url, content=json.dumps({"data": data}), headers=headers)
+
+    def _request(self, method: str, url: str, **how: Any) -> httpx.Response:
+        return patiently(lambda: self._http.request(method, url, **how).raise_for_status(), self._patience)
 
     def _env(self) -> dict[str, str]:
         return {"KUBECONFIG": str(self.kubeconfig)}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import httpx
+from remediator.api.reasons import Phase
 
 from demo.incident import LAG_LIMIT, Sample
 from demo.kube import Cluster, wait_for
@@ -17,6 +18,8 @@ LOADGEN = "streaming-monitoring-loadgen"
 LAG = f'streaming:kafka_consumergroup_lag:sum{{consumergroup="{PIPELINE}"}}'
 HANG_FILE = "/tmp/feature-store-hangs"  # noqa: S108
 T = TypeVar("T")
+CALM_SECONDS, CALM_DEADLINE = 60, 1800
+"""How long all has to be well before the incident, and how long that is waited for: some alerts hold on for long."""
 _UNREACHABLE = (httpx.HTTPError, KeyError, ValueError)
 
 
@@ -82,14 +85,15 @@ class Pipeline:
 
     def sample(self, since: datetime) -> Sample:
         """Measure everything; what does not answer is None. Remediations older than ``since`` are not shown."""
-        remediation = self.remediation(since)
+        now = Pipeline(self._cluster.at_once(), self._alert)
+        remediation = now.remediation(since)
         status = (remediation or {}).get("status") or {}
         return Sample(
             time=datetime.now(UTC),
-            lag=_try(self.lag),
-            parallelism=_try(self.parallelism),
+            lag=_try(now.lag),
+            parallelism=_try(now.parallelism),
             rate=self.rate,
-            alert=_try(self.alert) or "inactive",
+            alert=_try(now.alert) or "inactive",
             remediation=" ".join(filter(None, [status.get("phase"), status.get("reason")])),
         )
 
@@ -130,6 +134,22 @@ class Pipeline:
         _wait("the lag is low", lambda: (self.lag() or 0) < LAG_LIMIT, 240, progress)
         _wait("no alert is active", lambda: self.alert() == "inactive", 120, progress)
 
+    def wait_calm(self, progress: Callable[[str], None]) -> None:
+        """Wait until nothing is wrong with the pipeline, and has not been for a while. Raises WaitError with what is.
+
+        What came of the start is over then: it would hold the incident's alert back, or be an incident of its own.
+        """
+
+        def calm() -> bool:
+            active = [a for a in self._cluster.alerts() if "category" in a["labels"]]  # the others are the stack's own
+            wrong = {f"{a['labels']['alertname']} is {a['state']}" for a in active if _matters(a)}
+            wrong |= {f"{r['metadata']['name']} is open" for r in self._cluster.remediations() if _open(r)}
+            if wrong:
+                raise ValueError(", ".join(sorted(wrong)))
+            return True
+
+        _wait("no alert fires and no remediation is open", calm, CALM_DEADLINE, progress, hold=CALM_SECONDS)
+
     def _latest_checkpoint(self, kind: str) -> int | None:
         found = self.job("/checkpoints")["latest"][kind]
         return None if found is None else int(found["id"])
@@ -140,9 +160,21 @@ class Pipeline:
         return self._cluster.service(f"{PIPELINE}-rest", 8081, f"/jobs/{job_id}{part}")
 
 
-def _wait(what: str, condition: Callable[[], object], seconds: float, progress: Callable[[str], None]) -> None:
+def _matters(alert: dict[str, Any]) -> bool:
+    severity = alert["labels"].get("severity")
+    return severity != "info" and (alert["state"] == "firing" or severity == "critical")
+
+
+def _open(remediation: dict[str, Any]) -> bool:
+    phase = (remediation.get("status") or {}).get("phase") or Phase.PENDING
+    return not Phase(phase).terminal
+
+
+def _wait(
+    what: str, condition: Callable[[], object], seconds: float, progress: Callable[[str], None], hold: float = 0
+) -> None:
     began = time.monotonic()
-    wait_for(what, condition, seconds)
+    wait_for(what, condition, seconds, hold=hold)
     progress(f"{what} ({time.monotonic() - began:.0f} s)")
 
 
