@@ -23,7 +23,18 @@ from apiserver.control_plane import ControlPlane
 
 NAMESPACE = "streaming"
 NOWHERE = "http://127.0.0.1:9"  # the port of "discard": nobody listens
-RECEIVERS = {severity: {"webhookConfigs": [{"url": NOWHERE}]} for severity in ("critical", "warning", "info")}
+RECEIVERS = {n: {"webhookConfigs": [{"url": NOWHERE}]} for n in ("critical", "warning", "info", "outcomes")}
+EXAMPLES = render.CHART / "profiles/receivers-values.yaml"
+SECRET = {
+    "kind": "Secret",
+    "apiVersion": "v1",
+    "metadata": {"name": "alert-receivers"},
+    "stringData": {
+        "pagerduty-routing-key": "key",
+        "slack-url": "https://hooks.slack.example.com/services/x",
+        "smtp-password": "password",
+    },
+}
 KINDS = {"Alertmanager", "AlertmanagerConfig", "Secret"}
 LABELS = {"namespace": "jobs-a", "app": "ml-recommender", "consumergroup": "ml-recommender", "model": "recommender"}
 """Of the alerts; the namespace is another one than the release's."""
@@ -58,10 +69,13 @@ def programs() -> dict[str, Path]:
     return tools.ensure(["kubectl", "prometheus-operator", "alertmanager", "amtool"])
 
 
+Generate = Callable[[str, Path], Path]
+
+
 @pytest.fixture(scope="module")
-def config(plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Alertmanager's configuration file, as Prometheus Operator generates it from a release with all receivers."""
-    folder = tmp_path_factory.mktemp("routing")
+def generate(plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Generate:
+    """Let Prometheus Operator make Alertmanager's configuration file of a release with some values."""
+    root = tmp_path_factory.mktemp("routing")
 
     def kubectl(*arguments: str | Path, stdin: str = "") -> str:
         command = [programs["kubectl"], f"--kubeconfig={plane.kubeconfig}", *arguments]
@@ -70,32 +84,44 @@ def config(plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: pyt
     definitions = crds.generate("kube-prometheus-stack", tools.cache())
     kubectl("create", "-f", definitions)
     kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", definitions)
-    kubectl("create", "namespace", NAMESPACE)
-    values = folder / "values.yaml"
-    values.write_text(yaml.safe_dump({"alertmanager": {"routing": {"receivers": RECEIVERS}}}))
-    chart = render.template_arguments(render.prepare(folder), "streaming-monitoring", NAMESPACE)
-    rendered = [o for o in yaml.safe_load_all(render.helm([*chart, f"--values={values}"])) if o]
-    kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=yaml.safe_dump_all(o for o in rendered if o["kind"] in KINDS))
+    prepared = render.prepare(root)
 
-    def generated() -> str:
-        secret = client.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/alertmanager-kps-generated")
-        return (
-            gzip.decompress(b64decode(secret.json()["data"]["alertmanager.yaml.gz"])).decode()
-            if secret.is_success
-            else ""
-        )
+    def make(namespace: str, values: Path) -> Path:
+        kubectl("create", "namespace", namespace)
+        chart = render.template_arguments(prepared, "streaming-monitoring", namespace)
+        rendered = [o for o in yaml.safe_load_all(render.helm([*chart, f"--values={values}"])) if o]
+        wanted = [SECRET, *(o for o in rendered if o["kind"] in KINDS)]
+        kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all(wanted))
 
-    listen = f"--web.listen-address=127.0.0.1:{free_port()}"
-    operator = [programs["prometheus-operator"], f"--namespaces={NAMESPACE}", listen]
-    with plane.client() as client, running(folder, *operator, KUBECONFIG=str(plane.kubeconfig)):
-        text = wait_for("the generated configuration", generated)
-    path = folder / "alertmanager.yaml"
-    path.write_text(text)
-    return path
+        def generated() -> str:
+            secret = client.get(f"/api/v1/namespaces/{namespace}/secrets/alertmanager-kps-generated")
+            return (
+                gzip.decompress(b64decode(secret.json()["data"]["alertmanager.yaml.gz"])).decode()
+                if secret.is_success
+                else ""
+            )
+
+        listen = f"--web.listen-address=127.0.0.1:{free_port()}"
+        operator = [programs["prometheus-operator"], f"--namespaces={namespace}", listen]
+        with plane.client() as client, running(root, *operator, KUBECONFIG=str(plane.kubeconfig)):
+            text = wait_for("the generated configuration", generated)
+        path = root / f"{namespace}.yaml"
+        path.write_text(text)
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def amtool(programs: dict[str, Path], config: Path) -> Amtool:
+def config(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Alertmanager's configuration file for a release with all receivers."""
+    values = tmp_path_factory.mktemp("values") / "values.yaml"
+    values.write_text(yaml.safe_dump({"alertmanager": {"routing": {"receivers": RECEIVERS}}}))
+    return generate(NAMESPACE, values)
+
+
+@pytest.fixture(scope="module")
+def amtool(programs: dict[str, Path]) -> Amtool:
     def run(*arguments: str) -> str:
         done = subprocess.run([programs["amtool"], *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -115,6 +141,16 @@ def test_amtool_accepts_it(amtool: Amtool, config: Path) -> None:
     assert "SUCCESS" in amtool("check-config", str(config))
 
 
+def test_the_examples_of_receivers_are_right(generate: Generate, amtool: Amtool) -> None:
+    config = generate("receivers", EXAMPLES)
+    assert "SUCCESS" in amtool("check-config", str(config))
+    receivers = yaml.safe_load(config.read_text())["receivers"]
+    kinds = {r["name"].rpartition("/")[2]: key for r in receivers for key in r if key.endswith("_configs")}
+    assert kinds["critical"] == "pagerduty_configs"
+    assert kinds["warning"] == kinds["outcomes"] == "slack_configs"
+    assert kinds["info"] == "email_configs"
+
+
 @pytest.mark.parametrize("rule", [pytest.param(rule, id=rule["alert"]) for _, rule in RULES if "alert" in rule])
 def test_an_alert_reaches_those_of_its_severity(amtool: Amtool, config: Path, rule: dict) -> None:
     people = {
@@ -123,7 +159,8 @@ def test_an_alert_reaches_those_of_its_severity(amtool: Amtool, config: Path, ru
         "info": {"info/info"},
     }
     found = receivers(amtool, config, alertname=rule["alert"], **rule["labels"], **LABELS)
-    assert found == people[rule["labels"]["severity"]]
+    outcome = rule["alert"] == "RemediationEnded"
+    assert found == ({"outcomes/outcomes"} if outcome else people[rule["labels"]["severity"]])
 
 
 def test_watchdog_reaches_the_remediator_and_nobody_else(amtool: Amtool, config: Path) -> None:

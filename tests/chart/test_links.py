@@ -100,6 +100,23 @@ def test_every_link_of_a_page_opens(release: Rendered, prometheus: httpx.Client)
             assert not part or f'id="{part}"' in page.text, f"{name}: {link}"
 
 
+def test_an_outcome_links_to_the_list_of_records(release: Rendered, rendered: Render) -> None:
+    link = re.fullmatch(
+        r"http://localhost:3000/d/([\w-]+)\?viewPanel=(\d+)&var-(\w+)=\{\{ \$labels\.namespace \}\}",
+        alerts(release)["RemediationEnded"]["dashboard_url"],
+    )
+    assert link
+    texts = [t for n, o in release.of("ConfigMap").items() if "-dashboard-" in n for t in o["data"].values()]
+    (board,) = [board for text in texts if (board := json.loads(text))["uid"] == link[1]]
+    (panel,) = [panel for panel in board["panels"] if str(panel["id"]) == link[2]]
+    assert panel["title"] == "Records"
+    assert link[3] in {variable["name"] for variable in board["templating"]["list"]}
+    elsewhere = alerts(rendered(values={"dashboards": {"url": "https://g.example.com/"}}))["RemediationEnded"]
+    assert elsewhere["dashboard_url"].startswith("https://g.example.com/d/streaming-remediations?")
+    without = alerts(rendered(values={"kube-prometheus-stack": {"grafana": {"enabled": False}}}))["RemediationEnded"]
+    assert "dashboard_url" not in without
+
+
 @pytest.mark.parametrize(
     ("values", "url"),
     [

@@ -19,7 +19,7 @@ SEVERITIES = {
     "kafka.yaml": {"critical"},
     "ml.yaml": {"warning"},
     "platform.yaml": {"warning"},
-    "remediation.yaml": {"critical", "warning"},
+    "remediation.yaml": {"critical", "warning", "info"},
     "trends.yaml": {"info"},
 }
 CATEGORIES = {

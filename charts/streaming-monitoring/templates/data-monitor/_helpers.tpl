@@ -115,5 +115,15 @@ true
 {{- end -}}
 {{- $_ := set $annotations "MLModelPredictionDrift" (dict "report_url" (printf "%s/latest" (trimSuffix "/" $url))) -}}
 {{- end -}}
+{{- /* The list of records; the test of links knows the panel's number. */}}
+{{- $bundled := get (index .Values "kube-prometheus-stack") "grafana" | default dict -}}
+{{- $grafana := .Values.dashboards.url -}}
+{{- if and (not $grafana) (include "streaming-monitoring.dependency" (list . "kube-prometheus-stack")) (ne (toString $bundled.enabled) "false") -}}
+{{- $grafana = "http://localhost:3000" -}}
+{{- end -}}
+{{- if and .Values.dashboards.enabled $grafana -}}
+{{- $panel := "%s/d/streaming-remediations?viewPanel=10&var-namespace={{ $labels.namespace }}" -}}
+{{- $_ := set $annotations "RemediationEnded" (dict "dashboard_url" (printf $panel (trimSuffix "/" $grafana))) -}}
+{{- end -}}
 {{- toJson $annotations -}}
 {{- end -}}

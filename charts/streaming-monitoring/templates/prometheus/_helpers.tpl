@@ -51,6 +51,7 @@ Where a part of the stack is reached: by values, or at a Service in the stack's 
 {{- else if .Values.alertmanager.routing.enabled -}}
 {{- printf "%s/%s-(remediator|watchdog)/remediator" .Release.Namespace (include "streaming-monitoring.fullname" .) -}}
 {{- end -}}
+{{- end -}}
 
 {{/* The ConfigMap of the runbooks, for which the values of kube-prometheus-stack have a fixed name. */}}
 {{- define "streaming-monitoring.runbooks" -}}
@@ -62,5 +63,4 @@ Where a part of the stack is reached: by values, or at a Service in the stack's 
 {{- $spec := get (get (index .Values "kube-prometheus-stack") "prometheus" | default dict) "prometheusSpec" | default dict -}}
 {{- $url := $spec.externalUrl | default (printf "http://localhost:9090%s" (trimSuffix "/" ($spec.routePrefix | default "/"))) -}}
 {{- .Values.rules.runbookUrl | default (printf "%s/user/{alert}.html" (trimSuffix "/" $url)) -}}
-{{- end -}}
 {{- end -}}
