@@ -14,6 +14,7 @@ from remediator.adapters.target_leases import TargetLeases
 from remediator.api.alertmanager import Webhook
 from remediator.services.act import Actor
 from remediator.services.gather import Gatherer
+from remediator.services.handback import HandBack
 from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest, Receipt
 from remediator.services.reconcile import Reconciler
@@ -144,7 +145,8 @@ class Controller:
         actor = Actor(kube, gatherer, leases, recorder, world.clock)
         self.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, world.clock)
         scale_back = ScaleBack(gatherer, actor, recorder, world.clock)
-        self.sweeper = Sweeper(kube, scale_back, recorder, NAMESPACE, world.clock)
+        hand_back = HandBack(gatherer, actor, recorder, world.clock)
+        self.sweeper = Sweeper(kube, scale_back, hand_back, recorder, NAMESPACE, world.clock)
         self._due: dict[str, datetime] = {}
 
     async def run(self, duration: timedelta) -> None:

@@ -99,3 +99,5 @@ class Reason(StrEnum):
     # After success.
     SCALING_BACK = "ScalingBack"
     SCALED_BACK = "ScaledBack"
+    HANDED_BACK = "HandedBack"
+    OWNERS_CHANGE_HIDDEN = "OwnersChangeHidden"

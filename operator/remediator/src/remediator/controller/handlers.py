@@ -21,6 +21,7 @@ from remediator.controller.housekeeping import Attendance, keep_house, keep_list
 from remediator.services.act import Actor
 from remediator.services.consumer_groups import ConsumerGroupListing
 from remediator.services.gather import Gatherer
+from remediator.services.handback import HandBack
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.resources import needs_work
@@ -71,7 +72,9 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     actor = Actor(kube, gatherer, leases, recorder, clock)
     memo.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, clock)
     memo.attendance = Attendance(grace=config.sweep_period)
-    sweeper = Sweeper(kube, ScaleBack(gatherer, actor, recorder, clock), recorder, config.namespace, clock)
+    scale_back = ScaleBack(gatherer, actor, recorder, clock)
+    hand_back = HandBack(gatherer, actor, recorder, clock)
+    sweeper = Sweeper(kube, scale_back, hand_back, recorder, config.namespace, clock)
     memo.housekeeping = asyncio.create_task(
         keep_house(sweeper, memo.attendance, memo.health, config.sweep_period, clock)
     )

@@ -6,6 +6,7 @@ from remediator.api.policy import Mode, PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Plan, Times
 from remediator.core.guards import SCALE_BACK_CHAIN, first_objection
+from remediator.core.handback import hidden_parallelism
 from remediator.core.patch import inverse_id
 from remediator.core.record import advance
 from remediator.core.verification import TakenBack, judge_revert, still_asked
@@ -51,6 +52,8 @@ class ScaleBack:
         snapshot = await self._gatherer.snapshot(remediation, policy)
         if snapshot.target is None or not still_asked(plan, snapshot.target):
             return False
+        if hidden_parallelism(plan, snapshot.target) is not None:
+            return False  # the owner asks for something else
         if any(not sibling.phase.terminal and not sibling.deleting for sibling in snapshot.target_siblings):
             return False  # another alert is about to need what would be taken away
         if first_objection(snapshot, SCALE_BACK_CHAIN) is not None:

@@ -1,5 +1,5 @@
-"""What is done about remediations that have ended: old records go, and a scale that helped is taken back when it is
-no longer needed."""
+"""What is done about remediations that have ended: old records go, a scale that helped is taken back when it is no
+longer needed, and what the owner changes since takes effect."""
 
 import logging
 from collections import defaultdict
@@ -14,6 +14,7 @@ from remediator.core.flinkdeployment import Unreadable
 from remediator.core.history import Record, expendable, remembered
 from remediator.core.policy_status import policy_status
 from remediator.services.gather import Clock
+from remediator.services.handback import HandBack, latest_scales
 from remediator.services.recorder import Recorder
 from remediator.services.resources import Remediation, dump, first_error, needs_work, read_policy, read_remediation
 from remediator.services.scale_back import ScaleBack
@@ -34,14 +35,18 @@ class Swept:
     """Remediations that have not ended, with the moment of their creation."""
     deleted: list[str] = field(default_factory=list)
     scaled_back: list[str] = field(default_factory=list)
+    handed_back: list[str] = field(default_factory=list)
 
 
 class Sweeper:
     """Sweeps one namespace."""
 
-    def __init__(self, kube: Kube, scale_back: ScaleBack, recorder: Recorder, namespace: str, clock: Clock) -> None:
+    def __init__(
+        self, kube: Kube, scale_back: ScaleBack, hand_back: HandBack, recorder: Recorder, namespace: str, clock: Clock
+    ) -> None:
         self._kube = kube
         self._scale_back = scale_back
+        self._hand_back = hand_back
         self._recorder = recorder
         self._namespace = namespace
         self._clock = clock
@@ -55,7 +60,16 @@ class Sweeper:
         for remediation in remediations:
             if needs_work(remediation.resource["metadata"], remediation.resource.get("status") or {}):
                 swept.in_flight[remediation.name] = remediation.created
+        # First: what the owner asks for counts more than that it is quiet.
+        for remediation in latest_scales(remediations):
+            try:
+                if await self._hand_back.look(remediation, policies.get(remediation.spec.policy_ref.name)):
+                    swept.handed_back.append(remediation.name)
+            except (KubeError, Unreadable) as error:
+                log.warning("not handed back", extra={"remediation": remediation.name, "error": str(error)})
         for remediation in remediations:
+            if remediation.name in swept.handed_back:
+                continue
             policy = policies.get(remediation.spec.policy_ref.name)
             try:
                 if await self._scale_back.step(remediation, policy):

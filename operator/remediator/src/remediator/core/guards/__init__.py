@@ -40,7 +40,16 @@ from remediator.core.guards.target import (
 )
 from remediator.core.snapshot import Snapshot
 
-__all__ = ["BEFORE_PATCH_CHAIN", "CHAIN", "LOOK_AGAIN", "SCALE_BACK_CHAIN", "Guard", "Objection", "first_objection"]
+__all__ = [
+    "BEFORE_PATCH_CHAIN",
+    "CHAIN",
+    "HAND_BACK_CHAIN",
+    "LOOK_AGAIN",
+    "SCALE_BACK_CHAIN",
+    "Guard",
+    "Objection",
+    "first_objection",
+]
 
 CHAIN: tuple[Guard, ...] = (
     alert_firing,
@@ -99,6 +108,21 @@ SCALE_BACK_CHAIN: tuple[Guard, ...] = (
     operator_at_rest,
 )
 """Before a scale that helped is taken back: the alert is over, and it spends no budget, but the target is the same."""
+
+
+HAND_BACK_CHAIN: tuple[Guard, ...] = (
+    not_paused,
+    target_found,
+    not_being_deleted,
+    opted_in,
+    has_job,
+    not_autoscaled,
+    no_fixed_replicas,
+    not_managed_by_git,
+    records_readable,
+    not_busy,
+)
+"""Before a job is given back to its owner, who may be upgrading it right now."""
 
 
 def first_objection(snapshot: Snapshot, chain: Sequence[Guard] = CHAIN) -> Objection | None:
