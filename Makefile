@@ -64,7 +64,7 @@ lint: .venv/.installed ## Format, types, architecture and workflows
 
 .PHONY: coverage
 coverage: .venv/.installed ## The remediator's decisions: at least 95 % of their branches are tested
-	$(BIN)/pytest tests/unit/remediator --cov=remediator.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/pytest tests/unit/remediator tests/services --cov=remediator.core --cov-branch --cov-report=term:skip-covered --cov-fail-under=95
 
 .PHONY: setup
 setup: .venv/.report-installed tools ## Make .venv (packages) and .tools/bin (helm, kubectl, promtool, amtool, kubeconform)
