@@ -84,19 +84,20 @@ async def test_what_is_no_answer_is_answered_with_what_to_write(answer: str, by:
     assert not world.patches()
 
 
-async def test_a_denial_ends_it_and_a_retry_asks_again() -> None:
+@pytest.mark.parametrize("denial", ["denied", "denied:some-plan"])
+async def test_a_denial_ends_it_and_a_retry_asks_again(denial: str) -> None:
     world = World()
     controller = world.controller()
     await incident(world, guards=ASK)
     await controller.run(seconds(10))
-    world.annotate(APPROVAL_ANNOTATION, "denied")
+    world.annotate(APPROVAL_ANNOTATION, denial)
     await controller.run(seconds(12))
     assert (phase(world.record()), reason(world.record())) == ("Cancelled", "ApprovalDenied")
     world.annotate(RETRY_ANNOTATION, "talked to ada")
     await controller.run(seconds(12))
     assert phase(world.record()) == "AwaitingApproval"
     assert interventions(world) == [
-        ("Approval", "denied", "kubectl-annotate"),
+        ("Approval", denial, "kubectl-annotate"),
         ("Retry", "talked to ada", "kubectl-annotate"),
     ]
 

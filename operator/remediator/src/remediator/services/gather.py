@@ -1,12 +1,10 @@
 """Reads the world into what the core decides on."""
 
 import asyncio
-import math
 import re
-import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Kube
@@ -23,7 +21,7 @@ from remediator.services.resources import Remediation, read_policy, read_sibling
 Clock = Callable[[], datetime]
 
 # Shorter than the time for which the first of a storm waits for the others.
-_LIST_SECONDS = 1.0
+_LIST_LIFETIME = timedelta(seconds=1)
 
 
 class Gatherer:
@@ -36,7 +34,7 @@ class Gatherer:
         self._clock = clock
         self._listing = asyncio.Lock()
         self._listed: list[Sibling] = []
-        self._listed_at = -math.inf
+        self._listed_at: datetime | None = None
 
     async def policy(self, remediation: Remediation) -> PolicySpec | None:
         """Return the remediation's policy, or None when it is gone. Raises pydantic.ValidationError."""
@@ -128,10 +126,11 @@ class Gatherer:
         mine = await self._kube.list_all(REMEDIATIONS, remediation.namespace, f"{TARGET_LABEL}={target}")
         async with self._listing:
             # A list that knows this one knows all that came before it: a storm that it is part of is not missed.
-            outdated = time.monotonic() - self._listed_at >= _LIST_SECONDS
-            if outdated or all(sibling.name != remediation.name for sibling in self._listed):
+            now = self._clock()
+            fresh = self._listed_at is not None and timedelta(0) <= now - self._listed_at < _LIST_LIFETIME
+            if not fresh or all(sibling.name != remediation.name for sibling in self._listed):
                 listed = await self._kube.list_all(REMEDIATIONS, remediation.namespace)
-                self._listed, self._listed_at = [read_sibling(resource) for resource in listed], time.monotonic()
+                self._listed, self._listed_at = [read_sibling(resource) for resource in listed], now
             others = [s for s in self._listed if target_hash(s.target) != target]
         known = [read_sibling(resource, remediation.spec.target) for resource in mine]
         return tuple(s for s in [*known, *others] if s.name != remediation.name)

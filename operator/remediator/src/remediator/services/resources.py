@@ -27,7 +27,7 @@ from remediator.api.remediation import (
     TargetReference,
     Times,
 )
-from remediator.core.guards.approval import DENIED
+from remediator.core.guards.approval import is_denial
 from remediator.core.incident import incident_hash
 from remediator.core.interventions import asked, is_new
 from remediator.core.matching import ByConsumerGroup, ByName, named_labels
@@ -100,7 +100,7 @@ class Remediation:
         answer = self.annotations.get(APPROVAL_ANNOTATION, "")
         heeded = any(i.kind is InterventionKind.APPROVAL and i.value == answer for i in self.status.interventions)
         # A denial has ended it once: who tries again is not stopped by the old one.
-        return "" if answer == DENIED and heeded else answer
+        return "" if is_denial(answer) and heeded else answer
 
     @property
     def progress(self) -> Progress:

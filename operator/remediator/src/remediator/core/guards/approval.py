@@ -46,6 +46,11 @@ def answer(s: Snapshot, plan: Plan) -> Answer:
             return Answer(hint=f" {s.progress.approval!r} is neither.")
 
 
+def is_denial(text: str) -> bool:
+    """Tell whether an answer is no; who names a plan with it denies any plan all the same."""
+    return text.partition(":")[0] == DENIED
+
+
 def how_to_answer(s: Snapshot, plan: Plan) -> str:
     """Say how a person answers."""
     place = f"-n {s.namespace} " if s.namespace else ""
@@ -57,7 +62,7 @@ def how_to_answer(s: Snapshot, plan: Plan) -> str:
 @guard(Reason.APPROVAL_DENIED)
 def not_denied(s: Snapshot) -> Objection | None:
     """Nobody has said no, whether asked or not: it holds for any plan."""
-    if s.progress.approval != DENIED or is_ours(s.progress.approved_by) or s.policy.mode is Mode.OBSERVE:
+    if not is_denial(s.progress.approval) or is_ours(s.progress.approved_by) or s.policy.mode is Mode.OBSERVE:
         return None
     what = describe(make_plan(s))
     return Cancel(Reason.APPROVAL_DENIED, f"{what} was denied by the annotation {APPROVAL_ANNOTATION}.")
