@@ -103,9 +103,7 @@ def test_kills_leave_nothing_out_and_count_nothing_twice(tmp_path):
             # Behind the markers, which nobody can tell from records once they are deleted. By its id, the next topic of
             # this name is another one.
             ends = [writer.end(partition) for partition in range(PARTITIONS)]
-            until(
-                lambda ends=ends: [one.next_offset for one in saved() if one.topic_id] == ends, "all is read and saved"
-            )
+            until(lambda ends=ends: [one.next_offset for one in saved() if one.topic_id] == ends, "all is saved")
             monitor.kill()
         log = monitor.log.read_text()
         assert "made anew" in log
