@@ -8,7 +8,10 @@ told; ratios are the median over turns, whose sides are weighed on alike by what
 * ``bare_value``: whole batches, and the bytes of every record are taken out;
 * ``bare_poll``: one record after the other, and its bytes are taken out: the loop that tutorials show;
 * ``only_decode``: whole batches, decoded into typed structs that are dropped: a floor for whatever decodes in Python;
-* ``monitor``: the whole service; also with ten times the features, and with ten times the panes.
+* ``monitor``: the whole service; also with ten times the features, with ten times the panes, and with a 21st feature of
+  10,000 categories, next to the same events without it (``monitor_texts``, ``monitor_10000_categories``).
+
+With ``BENCH_BEFORE=REVISION`` of this repository the service of that revision takes turns with the others, too.
 """
 
 from __future__ import annotations
@@ -20,41 +23,58 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from confluent_kafka import Producer
 from data_monitor.adapters import references
-from data_monitor.core.learn import Column, learn
+from data_monitor.core.columns import Column
+from data_monitor.core.learn import learn
+from data_monitor.core.reference import UNTYPED_FORMAT
 from kafka_broker import KafkaBroker
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "600000"))
 TURNS = int(os.environ.get("BENCH_TURNS", "3"))
 BYTES = 591
 PARTITIONS = 4
+CATEGORIES = 10_000
+_ROOT = Path(__file__).parents[2]
 FIRST_MS = 1_700_000_000_000
 _BARE = ("bare_consume", "bare_value", "bare_poll", "only_decode")
 _DISTINCT = 20_000
 
 
 def run(report: Callable[[str], None]) -> dict[str, Any]:
-    """Produce, then measure: the bare loops, the monitor, and the monitor with ten times as much to keep."""
+    """Produce, then measure: the bare loops, the monitor, and the monitor with more to keep."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, KafkaBroker(Path(folder) / "kafka") as broker:
         report(f"producing {EVENTS:,} events to a real broker")
-        for topic, features, count in (("events-20", 20, EVENTS), ("events-200", 199, EVENTS // 10)):
+        for topic, features, count, categories in (
+            ("events-20", 20, EVENTS, 0),
+            ("events-200", 199, EVENTS // 10, 0),
+            ("events-texts", 20, EVENTS // 4, CATEGORIES),
+        ):
             broker.create(topic, PARTITIONS)
-            _produce(broker.address, topic, features, count)
+            _produce(broker.address, topic, features, count, categories)
             references.save(_reference(features), Path(folder) / f"{topic}.json")
+        references.save(_reference(20, CATEGORIES), Path(folder) / "events-categories.json")
+        before = _source_of(os.environ.get("BENCH_BEFORE"), Path(folder))
+        if before:
+            report(f"taking turns with {os.environ['BENCH_BEFORE']}")
         turns: dict[str, list[dict[str, float]]] = {}
         for turn in range(TURNS):
-            for side, kind, topic, count, pane in (
-                *((side, side, "events-20", EVENTS, "10s") for side in _BARE),
-                ("monitor", "monitor", "events-20", EVENTS, "10s"),
-                ("monitor_1s_panes", "monitor", "events-20", EVENTS, "1s"),
-                ("monitor_199_features", "monitor", "events-200", EVENTS // 10, "10s"),
+            for side, kind, topic, count, pane, reference in (
+                *((side, side, "events-20", EVENTS, "10s", "") for side in _BARE),
+                *((("monitor_before", "monitor", "events-20", EVENTS, "10s", ""),) if before else ()),
+                ("monitor", "monitor", "events-20", EVENTS, "10s", ""),
+                ("monitor_1s_panes", "monitor", "events-20", EVENTS, "1s", ""),
+                ("monitor_199_features", "monitor", "events-200", EVENTS // 10, "10s", ""),
+                ("monitor_texts", "monitor", "events-texts", EVENTS // 4, "10s", ""),
+                ("monitor_10000_categories", "monitor", "events-texts", EVENTS // 4, "10s", "events-categories"),
             ):
-                found = _measure(kind, broker.address, topic, count, Path(folder), pane)
+                source = before if side == "monitor_before" else None
+                found = _measure(kind, broker.address, topic, count, Path(folder), pane, reference or topic, source)
                 report(f"turn {turn + 1}, {side}: {found}")
                 turns.setdefault(side, []).append(found)
     best = {
@@ -74,6 +94,12 @@ def run(report: Callable[[str], None]) -> dict[str, Any]:
         "events_per_cpu_second": round(1e6 / cpu["monitor"].min()),
         "cpu_of_199_features_by_20": _median(cpu["monitor_199_features"] / cpu["monitor"]),
         "cpu_of_1s_panes_by_10s": _median(cpu["monitor_1s_panes"] / cpu["monitor"]),
+        "cpu_of_10000_categories_by_without": _median(cpu["monitor_10000_categories"] / cpu["monitor_texts"]),
+        "rss_of_10000_categories_by_without": _median(
+            np.array([one["peak_rss_mib"] for one in turns["monitor_10000_categories"]])
+            / np.array([one["peak_rss_mib"] for one in turns["monitor_texts"]])
+        ),
+        **({"cpu_of_monitor_by_before": _median(cpu["monitor"] / cpu["monitor_before"])} if before else {}),
     }
 
 
@@ -81,7 +107,20 @@ def _median(ratios: Any) -> float:
     return round(float(np.median(ratios)), 3)
 
 
-def _measure(kind: str, address: str, topic: str, count: int, folder: Path, pane: str) -> dict[str, float]:
+def _source_of(revision: str | None, folder: Path) -> Path | None:
+    """The data monitor of a revision, for PYTHONPATH."""
+    if not revision:
+        return None
+    archive = subprocess.run(
+        ["git", "archive", revision, "operator/data_monitor/src"], check=True, capture_output=True, cwd=_ROOT
+    ).stdout
+    subprocess.run(["tar", "-x", "-C", str(folder)], check=True, input=archive)
+    return folder / "operator/data_monitor/src"
+
+
+def _measure(
+    kind: str, address: str, topic: str, count: int, folder: Path, pane: str, reference: str, source: Path | None
+) -> dict[str, float]:
     reader = Path(__file__).with_name("reader.py")
     command = [
         sys.executable,
@@ -90,27 +129,36 @@ def _measure(kind: str, address: str, topic: str, count: int, folder: Path, pane
         address,
         topic,
         str(count),
-        str(folder / f"{topic}.json"),
+        str(folder / f"{reference}.json"),
         str(folder),
         pane,
     ]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1200)
+    environment = {**os.environ, **({"PYTHONPATH": str(source)} if source else {})}
+    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1200, env=environment)
     found: dict[str, float] = json.loads(said.stdout)
     return found
 
 
-def _reference(features: int) -> Any:
+def _reference(features: int, categories: int = 0) -> Any:
     dice = np.random.default_rng(1)
     columns = [Column(f"feature_{number:03d}", dice.normal(size=5000).tolist()) for number in range(features)]
-    return learn(columns, prediction=Column("score", dice.random(5000).tolist()))
+    if categories:
+        columns.append(Column("text", [f"item-{number:05d}" for number in range(categories)] * 2))
+        for number, column in enumerate(columns[:-1]):
+            columns[number] = Column(column.name, list(column.values) * (2 * categories // 5000))
+        return learn(columns, prediction=Column("score", dice.random(2 * categories).tolist()))
+    # A reference that an older monitor reads, too.
+    return replace(learn(columns, prediction=Column("score", dice.random(5000).tolist())), format=UNTYPED_FORMAT)
 
 
-def _produce(address: str, topic: str, features: int, count: int) -> None:
+def _produce(address: str, topic: str, features: int, count: int, categories: int) -> None:
     """In event time, 5,000 events a second; distinct values repeat after a while, time goes on."""
     dice = random.Random(1)
     tails = []
     for _ in range(min(count, _DISTINCT)):
         values = {f"feature_{number:03d}": round(dice.gauss(0, 1), 5) for number in range(features)}
+        if categories:
+            values["text"] = f"item-{dice.randrange(categories):05d}"
         inside = {"inference_ms": round(dice.lognormvariate(-3, 0.3), 4), "score": round(dice.random(), 6)}
         tails.append(json.dumps({**inside, "features": values}, separators=(",", ":"))[1:])
     producer = Producer(

@@ -72,7 +72,7 @@ def test_chosen_features_and_a_segment(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.txt", "x", "the name must end in one of .csv, .jsonl"),
+        ("a.txt", "x", "the name must end in one of .csv, .tsv, .jsonl"),
         ("a.csv", "", "no rows"),
         ("a.csv", "a,b\n1,2\n1\n", ":3: 1 cells, the header has 2"),
         ("a.jsonl", '{"a":1}\n{"a":\n', ":2: not JSON"),

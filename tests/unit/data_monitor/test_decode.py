@@ -11,10 +11,12 @@ from data_monitor.adapters.decode import DeadLetterDecoder, Decoder
 from data_monitor.adapters.pane_records import FORMAT, PaneDecoder
 from data_monitor.adapters.schema import ANY, NUMBER, Node
 from data_monitor.config import Fields
+from data_monitor.core.columns import Column
 from data_monitor.core.judge import Judge, Rules
-from data_monitor.core.learn import Column, learn
+from data_monitor.core.learn import learn
 from data_monitor.core.monitor import Monitor, Times
 from data_monitor.core.panes import PartitionState
+from data_monitor.core.values import Missing
 from data_monitor.errors import InputError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,14 +57,18 @@ def test_good_records():
         (b'{"ts_ms": 1', ["malformed_json"], 0),
         (b"3", ["malformed_json"], 0),
         (b'{"ts_ms": 1}{"ts_ms": 2}', ["malformed_json"], 0),
-        (b'{"ts_ms": 1e999}', ["malformed_json"], 0),
+        (b'{"ts_ms": 1, "features": {"price": nan}}', ["malformed_json"], 0),
+        (b'{"ts_ms": 1e999}', ["missing_time"], 0),
+        (b'{"ts_ms": NaN}', ["missing_time"], 0),
         ({}, ["missing_time"], 0),
         ({**GOOD, "ts_ms": "soon"}, ["wrong_type", "missing_time"], 0),
         ({**GOOD, "ts_ms": True}, ["wrong_type", "missing_time"], 0),
         ({**GOOD, "features": {"price": "dear", "d-v": "m"}}, ["wrong_type"], 1),
         ({**GOOD, "features": {"price": True, "d-v": []}}, ["wrong_type"], 1),
         ({**GOOD, "features": [1]}, ["wrong_type"], 1),
-        ({**GOOD, "features": {"price": 10**400}}, ["wrong_type"], 1),
+        ({**GOOD, "features": {"price": 10**400}}, [], 1),
+        ({**GOOD, "features": {"price": math.nan}}, [], 1),
+        ({**GOOD, "inference_ms": math.inf}, [], 1),
     ],
 )
 def test_a_bad_record_is_told_apart_and_leaves_the_others_alone(record, kinds, good):
@@ -70,6 +76,43 @@ def test_a_bad_record_is_told_apart_and_leaves_the_others_alone(record, kinds, g
     assert [kind for position, kind in decoded.problems if position == 1] == kinds == [k for _, k in decoded.problems]
     assert decoded.good.tolist() == ([0, 1, 2] if good else [0, 2])
     assert decoded.events.codes.shape == (2 + good, 3)
+
+
+@pytest.mark.parametrize(
+    "token", ["NaN", "Infinity", "-Infinity", "null", "1e999", "-1e400", "1" * 400, "1" * 5000, '""', '"NA"', '" "']
+)
+def test_a_number_that_is_none_is_one_missing_value(token):
+    texts = json.dumps({**GOOD, "features": {"price": "HERE", "d-v": "m"}}).replace('"HERE"', token)
+    decoded = DECODER.decode([texts.encode()])
+    assert (decoded.problems, decoded.good.tolist()) == ([], [0])
+    price, device, score = decoded.columns
+    assert math.isnan(price[0])
+    assert (device[0], score[0], decoded.events.latencies_ms[0]) == ("m", 0.1, 0.5)
+
+
+def test_a_number_written_as_a_text_is_one():
+    decoded = decode({**GOOD, "features": {"price": "12.50", "d-v": "m"}})
+    assert decoded.problems == []
+    assert decoded.columns[0].tolist() == [12.5]
+
+
+def test_times_as_a_feature_and_numbers_that_mean_missing():
+    rows = [f"2024-01-{day:02d}T10:00:00+02:00" for day in range(1, 31)] * 10
+    reference = learn([Column("since", rows), Column("level", NUMBERS[:300])], missing=Missing.of(["-999"]))
+    records = [
+        {"ts_ms": 1000, "features": {"since": since, "level": level}}
+        for since, level in (("2024-01-02", 1.5), ("2024-01-02T00:00:00Z", -999), ("yesterday", 0), (None, 0))
+    ]
+    decoded = Decoder(reference, Fields()).decode([json.dumps(record).encode() for record in records])
+    since, level = decoded.columns
+    assert np.nan_to_num(since, nan=-1).tolist() == [1704153600, 1704153600, -1, -1]
+    assert np.nan_to_num(level, nan=-1).tolist() == [1.5, -1, 0, 0]
+    assert decoded.problems == [(2, "wrong_type")]
+
+
+def test_inference_times_whose_sum_would_be_infinite_are_left_out():
+    decoded = decode(*[{**GOOD, "inference_ms": value} for value in (1e308, -1, 5)])
+    assert np.nan_to_num(decoded.events.latencies_ms, nan=-1).tolist() == [-1, -1, 5]
 
 
 def test_a_tombstone_is_a_bad_record():
@@ -179,7 +222,7 @@ def test_fields_inside_one_another_are_refused():
 
 def test_dead_letters_by_type():
     decoder = DeadLetterDecoder("meta.type", ["a"])
-    values = [b'{"meta":{"type":"a"}}', b'{"meta":{"type":"b"}}', b'{"meta":1}', b"{}", b"x", None]
+    values = [b'{"meta":{"type":"a"},"x":NaN}', b'{"meta":{"type":"b"}}', b'{"meta":1}', b"{}", b"x", None]
     assert decoder.decode(values) == Counter({"dead.a": 1, "dead.other": 5})
 
 

@@ -17,7 +17,8 @@ from data_monitor.adapters.formats import Registered
 from data_monitor.adapters.kafka import Unavailable
 from data_monitor.adapters.registry import Registry, Schema
 from data_monitor.config import Fields, SchemaRegistry
-from data_monitor.core.learn import Column, learn
+from data_monitor.core.columns import Column
+from data_monitor.core.learn import learn
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 from hypothesis import given
 from registry_stand_in import RegistryStandIn

@@ -9,9 +9,10 @@ import pytest
 from data_monitor.__main__ import main
 from data_monitor.commands.run import judge_of
 from data_monitor.config import Config
+from data_monitor.core.columns import Column
 from data_monitor.core.hours import HOURS, mixed
 from data_monitor.core.judge import Judge, Rules
-from data_monitor.core.learn import Column, learn
+from data_monitor.core.learn import learn
 from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Events, PartitionState
 from data_monitor.core.reference import BadReference, Reference

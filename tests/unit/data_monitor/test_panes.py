@@ -5,8 +5,9 @@ import pytest
 from data_monitor.adapters import codec
 from data_monitor.adapters.codec import Form, PartitionRecord
 from data_monitor.core.bins import Numeric
+from data_monitor.core.columns import Column
 from data_monitor.core.judge import Judge, Rules
-from data_monitor.core.learn import Column, learn
+from data_monitor.core.learn import learn
 from data_monitor.core.monitor import Monitor, Times
 from data_monitor.core.panes import Events, PartitionState, Shape, merge
 from data_monitor.core.quantiles import SIZE, encode, quantile

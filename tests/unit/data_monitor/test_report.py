@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from data_monitor.__main__ import main
 from data_monitor.adapters import references
-from data_monitor.core.learn import Column, column_for, learn
+from data_monitor.core.columns import Column
+from data_monitor.core.learn import column_for, learn
 from data_monitor.core.score import drift_score
 from data_monitor.report.folder import Folder, Sample
 

@@ -1,5 +1,6 @@
 """Panes that the job counts, without Flink: they are what the data monitor makes of the same predictions."""
 
+import base64
 import copy
 import json
 import random
@@ -11,10 +12,12 @@ from data_monitor.adapters.decode import Decoder
 from data_monitor.adapters.pane_records import PaneDecoder
 from data_monitor.config import Fields
 from data_monitor.core import bins
+from data_monitor.core.columns import Column
 from data_monitor.core.judge import Judge, Rules
-from data_monitor.core.learn import Column, learn
+from data_monitor.core.learn import learn
 from data_monitor.core.monitor import Monitor, Times
 from data_monitor.core.panes import PartitionState
+from data_monitor.core.values import Missing, Type
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recommender import panes
@@ -138,23 +141,36 @@ def test_whatever_is_sent_again_after_failures_counts_once(reference, times, dic
 
 
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.sampled_from(["", "1", "0.1", "true", "mobile", "x"])
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(),
+    st.sampled_from(["", " ", "-", "1", "01", "0.10", "true", "True", "yes", "mobile", "x", "-2"]),
 )
 
 
 @given(st.lists(st.floats(-10, 10), max_size=9, unique=True), st.lists(VALUES, min_size=1))
 def test_numbers_go_to_the_monitors_bins(edges, values):
-    ours, theirs = panes.Numeric(sorted(edges)), bins.Numeric("x", tuple(sorted(edges)))
-    numbers = [value for value in values if not isinstance(value, bool | str)]
-    column = np.asarray([np.nan if value is None else value for value in numbers], np.float64)
-    assert [ours(value) for value in numbers] == theirs.encode(column).tolist()
-    assert {ours(value) for value in ("1", True, [], {})} == {theirs.missing}
+    missing = Missing.of(["", "-", "-2"])
+    ours = panes.Numeric(sorted(edges), missing.texts)
+    theirs = bins.Numeric("x", tuple(sorted(edges)), missing_values=missing)
+    assert [ours(value) for value in values] == theirs.encode(theirs.take(values)[0]).tolist()
+    assert {ours(value) for value in (True, [], {})} == {theirs.missing}
     assert ours.size == theirs.size
 
 
-@given(st.lists(st.sampled_from(["1", "0.1", "true", "false", "mobile", "nan", "-2"]), unique=True), st.lists(VALUES))
-def test_categories_go_to_the_monitors_bins(categories, values):
-    ours, theirs = panes.Categorical(categories), bins.Categorical("x", tuple(categories))
+@given(
+    st.lists(st.sampled_from(["1", "0.1", "true", "false", "mobile", "nan", "-3"]), unique=True),
+    st.sampled_from(["text", "number", "boolean"]),
+    st.none() | st.lists(st.sampled_from(["x", "0.1", "true", "yes", "3"]), min_size=1),
+    st.lists(VALUES),
+)
+def test_categories_go_to_the_monitors_bins(categories, type_, known, values):
+    missing = Missing.of(["", "-", "-2"])
+    tail = bins.Tail(np.unique(bins.hashes_of(known)), 3) if known else None
+    theirs = bins.Categorical("x", tuple(categories), Type(type_), tail, missing)
+    document = {"groups": 3, "known": base64.b64encode(tail.known.astype("<u4").tobytes())} if tail else None
+    ours = panes.Categorical(categories, type_, document, missing.texts)
     assert [ours(value) for value in values] == theirs.encode(values).tolist()
     assert {ours(value) for value in ([], {})} == {theirs.missing}
     assert ours.size == theirs.size

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import compress
 from typing import Any, Final, cast
 
@@ -14,18 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor.adapters.formats import Json, RecordFormat, Unreadable
-from data_monitor.adapters.schema import ANY, NUMBER, Node
+from data_monitor.adapters.lenient_json import NOT_JSON, loads
+from data_monitor.adapters.schema import ANY, NUMBER, Fit, Node
 from data_monitor.adapters.times import milliseconds_of, text_ms
 from data_monitor.config import UNITS_MS, Fields
 from data_monitor.core import problems
-from data_monitor.core.bins import Numeric, Value, category_of
+from data_monitor.core.bins import Feature, Numeric
 from data_monitor.core.panes import Events
 from data_monitor.core.reference import Reference
+from data_monitor.core.values import Type, Value, as_float
 
 _LARGEST_TIME_MS: Final = 1e15
 # So few that their objects are still in the processor's cache when the numbers are taken out and when they go.
 _CHUNK: Final = 256
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Unreadable)
+_UNREADABLE: Final = (*NOT_JSON, Unreadable)
+# Longer ones are a wrong unit; their sum must stay finite.
+_LONGEST_MS: Final = 1e9
 
 Column = NDArray[np.float64] | Sequence[Value]
 
@@ -61,20 +66,21 @@ class Decoder:
         if fields.inference_time:
             root.leaf(fields.inference_time, NUMBER)
         self._features = list(zip(feature_paths(reference, fields), reference.features, strict=True))
+        self._fit: dict[str, Fit] = {}
         for path, feature in self._features:
-            root.leaf(path, NUMBER if isinstance(feature, Numeric) else ANY)
-        segments = reference.segments
-        if segments:
-            segment_path = f"{fields.features}.{segments.path}" if fields.features else segments.path
-            root.leaf(segment_path, ANY)
+            root.leaf(path, NUMBER if _is_number(feature) else ANY)
+            self._fit[path] = partial(as_float, type_=feature.type, missing=reference.missing)
+        self._segments = reference.segments
+        if self._segments:
+            self._segment = f"{fields.features}.{self._segments.path}" if fields.features else self._segments.path
+            root.leaf(self._segment, ANY)
         self._typed = self._form.typed(root.build())
         self._paths, self._numbers = root.numbers()
-        texts = [path for path, feature in self._features if not isinstance(feature, Numeric)]
-        self._segment = segment_path if segments else None
-        texts += [segment_path] if segments else []
+        texts = [path for path, feature in self._features if not _is_number(feature)]
+        texts += [self._segment] if self._segments else []
         texts += [self._time_text] if self._time_text else []
         self._texts = {path: root.getter(path) for path in texts}
-        self._groups = {value: code for code, value in enumerate(segments.values)} if segments else {}
+        self._missing = np.asarray(sorted(reference.missing.numbers), np.float64)
 
     def prepare(self, values: Iterable[bytes | None]) -> None:
         """Have what is needed to decode them. Raises Unavailable."""
@@ -105,9 +111,7 @@ class Decoder:
             good, times = good[dated], times[dated]
             by_path = {path: column[dated] for path, column in by_path.items()}
             texts = {path: list(compress(column, dated)) for path, column in texts.items()}
-        columns: list[Column] = [
-            by_path[path] if isinstance(feature, Numeric) else texts[path] for path, feature in self._features
-        ]
+        columns = [self._column(feature, path, by_path, texts, good, found) for path, feature in self._features]
         return Decoded(good, self._events(times, by_path, self._codes(columns, texts)), columns, found)
 
     def _times(
@@ -124,6 +128,24 @@ class Decoder:
         assert self._fields.time
         return numbers[self._fields.time] * UNITS_MS[self._fields.time_unit]
 
+    def _column(
+        self,
+        feature: Feature,
+        path: str,
+        numbers: dict[str, NDArray[np.float64]],
+        texts: dict[str, list[Value]],
+        good: NDArray[np.intp],
+        found: list[tuple[int, str]],
+    ) -> Column:
+        if not isinstance(feature, Numeric):
+            return texts[path]
+        if _is_number(feature):
+            column = numbers[path]
+            return np.where(np.isin(column, self._missing), math.nan, column) if len(self._missing) else column
+        column, wrong = feature.take(texts[path])
+        found += [one for at in wrong if (one := (int(good[at]), problems.WRONG_TYPE)) not in found]
+        return column
+
     def _events(
         self, times_ms: NDArray[np.float64], numbers: dict[str, NDArray[np.float64]], codes: NDArray[np.intp]
     ) -> Events:
@@ -131,14 +153,12 @@ class Decoder:
         if not self._inference:
             return Events(times, codes, np.full(len(times), math.nan))
         latencies = numbers[self._inference] * self._inference_ms
-        return Events(times, codes, np.where(latencies < 0, math.nan, latencies))
+        return Events(times, codes, np.where((latencies < 0) | (latencies > _LONGEST_MS), math.nan, latencies))
 
     def _codes(self, columns: list[Column], texts: dict[str, list[Value]]) -> NDArray[np.intp]:
         codes = self._layout.encode(columns)
-        if self._segment:
-            other, look_up = len(self._groups), self._groups.get
-            groups = [look_up(_text(value), other) for value in texts[self._segment]]
-            codes += np.asarray(groups, np.intp)[:, None] * self._layout.size
+        if self._segments:
+            codes += self._segments.groups(texts[self._segment])[:, None] * self._layout.size
         return codes
 
     def _records(self, values: Sequence[bytes | None], first: int, found: list[tuple[int, str]]) -> list[Any]:
@@ -150,11 +170,10 @@ class Decoder:
             try:
                 # What was decoded before an error stays in the list.
                 records.extend(map(decode, rest))
-            except (*_UNREADABLE, TypeError) as error:
+            except (*NOT_JSON, TypeError):
                 # A tombstone is the TypeError.
                 at = len(records) + malformed
-                fits = isinstance(error, msgspec.ValidationError)
-                record, right = self._untyped(values[at]) if fits else (None, False)
+                record, right = self._untyped(values[at])
                 if record is None:
                     malformed += 1
                     found.append((first + at, problems.MALFORMED))
@@ -174,7 +193,7 @@ class Decoder:
             return None, False
         if self._fields.time and not self._time_text:
             self._mend_time(untyped, self._fields.time)
-        return self._root.construct(untyped)
+        return self._root.construct(untyped, self._fit)
 
     def _mend_time(self, record: dict[str, Any], path: str) -> None:
         """Put a number in the place of a text that says when the event was."""
@@ -192,10 +211,10 @@ class DeadLetterDecoder:
 
     def __init__(self, path: str, types: Sequence[str]) -> None:
         self._types = frozenset(types)
-        root = Node()
-        root.leaf(path, ANY)
-        self._decoder = msgspec.json.Decoder(root.build())
-        self._get = root.getter(path)
+        self._root = Node()
+        self._root.leaf(path, ANY)
+        self._decoder = msgspec.json.Decoder(self._root.build())
+        self._get = self._root.getter(path)
 
     def decode(self, values: Sequence[bytes | None]) -> Counter[str]:
         """Dead letters by type, as the counters of a partition name them."""
@@ -203,9 +222,13 @@ class DeadLetterDecoder:
 
     def _type(self, value: bytes | None) -> str:
         try:
-            found = self._get(self._decoder.decode(value or b""))
-        except _UNREADABLE:
-            return problems.OTHER
+            record = self._decoder.decode(value or b"")
+        except NOT_JSON:
+            try:
+                record = self._root.construct(loads(value or b""), {})[0]
+            except NOT_JSON:
+                return problems.OTHER
+        found = self._get(record)
         return found if found in self._types else problems.OTHER
 
 
@@ -218,5 +241,6 @@ def feature_paths(reference: Reference, fields: Fields) -> list[str]:
     return paths
 
 
-def _text(value: Value) -> str:
-    return category_of(value) if value is not None else ""
+def _is_number(feature: Feature) -> bool:
+    """Whether its values are decoded as numbers; times are texts."""
+    return isinstance(feature, Numeric) and feature.type is not Type.DATETIME

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
@@ -103,7 +104,8 @@ class Exporter:
         )
         late = evaluation.traffic.late_percent
         yield self._gauge("late_data_rate", "Late events in percent of the window's events.", late)
-        yield self._gauge("late_data_ratio", "Late events as a share of the window's events, 0 to 1.", late / 100)
+        ratio = None if late is None else late / 100
+        yield self._gauge("late_data_ratio", "Late events as a share of the window's events, 0 to 1.", ratio)
         latency = {str(q): value for q, value in evaluation.traffic.latency_ms.items()}
         yield self._by(
             "ml_inference_latency",
@@ -155,7 +157,8 @@ class Exporter:
 
     def _gauge(self, name: str, text: str, value: float | None = None, labels: Sequence[str] = ()) -> GaugeMetricFamily:
         family = GaugeMetricFamily(name, text, labels=["model", *labels])
-        if value is not None:
+        # A state of an older version may hold NaN for what is not there.
+        if value is not None and math.isfinite(value):
             family.add_metric([self._model], float(value))
         return family
 
@@ -167,7 +170,8 @@ class Exporter:
     def _by(self, name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
         family = self._gauge(name, text, labels=[label])
         for key, value in values.items():
-            family.add_metric([self._model, key], value)
+            if math.isfinite(value):
+                family.add_metric([self._model, key], value)
         return family
 
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
+from data_monitor.adapters.lenient_json import NOT_JSON, loads
 from data_monitor.adapters.registry import Registry, number_of
 
 log = logging.getLogger(__name__)
 
 Read = Callable[[bytes], Any]
 """From a record, with its head, to its object."""
-_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Unreadable(ValueError):
@@ -56,8 +56,8 @@ class Json:
     def untyped(self, value: bytes) -> Any:
         """What the record holds. Raises Unreadable."""
         try:
-            return msgspec.json.decode(value)
-        except _UNREADABLE as error:
+            return loads(value)
+        except NOT_JSON as error:
             raise Unreadable(str(error)) from error
 
     def prepare(self, values: Iterable[bytes | None]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter, itemgetter
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from data_monitor.core.bins import Value
+from data_monitor.core.values import DEFAULT_MISSING, Type, Value, as_float
 from data_monitor.errors import InputError
 
 NUMBER: Final = float | None
@@ -20,6 +20,8 @@ ANY: Final = str | int | float | bool | None
 _FLOAT_BYTES: Final = 9
 _pack = msgspec.msgpack.Encoder().encode
 
+Fit = Callable[[Value], float | None]
+"""A value as a number, NaN where it is missing; None where it is of another type."""
 Rows = Callable[[Sequence[Any]], Iterable[tuple[float | None, ...]]]
 
 
@@ -60,17 +62,24 @@ class Node:
         self.struct = msgspec.defstruct("Record", fields, rename=rename, gc=False)
         return self.struct
 
-    def construct(self, record: Any) -> tuple[Any, bool]:
-        """The struct for an untyped object, and whether everything in it had the right type."""
+    def construct(self, record: Any, fit: Mapping[str, Fit], prefix: str = "") -> tuple[Any, bool]:
+        """The struct for an untyped object, and whether everything in it had the right type.
+
+        ``fit`` says by path how a number is taken from what is none; by default, not at all.
+        """
         right, values = True, []
         if not isinstance(record, dict):
             right, record = record is None, {}
         for key, member in self._members.items():
-            value = record.get(key)
+            value, path = record.get(key), prefix + key
             if isinstance(member, Node):
-                value, fine = member.construct(value)
+                value, fine = member.construct(value, fit, f"{path}.")
+            elif member == ANY:
+                fine = isinstance(value, str | int | float | bool | None)
+                value = value if fine else None
             else:
-                value, fine = _fitted(value, member)
+                found = None if isinstance(value, list | dict) else fit.get(path, _number)(value)
+                value, fine = (math.nan, False) if found is None else (found, True)
             right = right and fine
             values.append(value)
         return self.struct(*values), right
@@ -138,11 +147,5 @@ def _head(length: int) -> int:
     return 1 if length < 2**4 else 3 if length < 2**16 else 5
 
 
-def _fitted(value: Any, kind: Any) -> tuple[Value, bool]:
-    """An untyped value as a leaf takes it, or one that is missing and False where it is of another type."""
-    if kind == ANY:
-        return (value, True) if isinstance(value, str | int | float | bool | None) else (None, False)
-    try:
-        return (float(value), True) if not isinstance(value, bool | str) else (math.nan, False)
-    except (TypeError, OverflowError):
-        return math.nan, value is None
+def _number(value: Value) -> float | None:
+    return None if isinstance(value, str) else as_float(value, Type.NUMBER, DEFAULT_MISSING)

@@ -12,7 +12,7 @@ import numpy as np
 
 from data_monitor import config
 from data_monitor.adapters import references, tables
-from data_monitor.commands.common import columns_of, fields_of, hours_of, say
+from data_monitor.commands.common import bad_column_in, columns_of, fields_of, hours_of, say
 from data_monitor.commands.reference import choose
 from data_monitor.core.hours import HOURS
 from data_monitor.core.judge import Judge, Rules
@@ -35,8 +35,13 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         description="Compares rows with a reference and writes a page by Evidently, whose scores are the monitor's. "
         "With --config: the monitor's latest sample of its window; otherwise two files.",
     )
-    report.add_argument("--reference-data", type=Path, help="rows of the training data: .csv, .jsonl or .parquet")
-    report.add_argument("--current-data", type=Path, help="rows to compare: .csv, .jsonl or .parquet")
+    report.add_argument(
+        "--reference-data",
+        type=Path,
+        nargs="+",
+        help=f"rows of the training data: files or a folder ({tables.FORMATS})",
+    )
+    report.add_argument("--current-data", type=Path, nargs="+", help="rows to compare, likewise")
     report.add_argument("--reference", type=Path, help="a reference (default: one learned from --reference-data)")
     report.add_argument("--config", type=Path, help="configuration file of a monitor; with files: the names of fields")
     report.add_argument("--output", type=Path, help="file to write: .html or .json (default: the monitor's reports)")
@@ -64,16 +69,17 @@ def _from_files(arguments: argparse.Namespace, output: Path | None) -> int:
     if arguments.reference:
         reference = references.load(arguments.reference)
     else:
-        features, prediction = choose(expected, fields, arguments.reference_data, [], None)
-        reference = learn(features, prediction=prediction)
+        with bad_column_in(expected.source):
+            features, prediction = choose(expected, fields)
+            reference = learn(features, prediction=prediction)
     current = tables.read(arguments.current_data, say)
     weights: list[int] = []
     if reference.hours is not None:
-        weights = np.bincount(hours_of(current, fields, arguments.current_data), minlength=HOURS).tolist()
+        weights = np.bincount(hours_of(current, fields), minlength=HOURS).tolist()
     made = _make(
         reference.at(weights),
-        columns_of(reference, expected, fields, arguments.reference_data),
-        columns_of(reference, current, fields, arguments.current_data),
+        columns_of(reference, expected, fields),
+        columns_of(reference, current, fields),
         Rules(),
     )
     _write(made, output)

@@ -29,7 +29,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "(nothing in common), by the code that judges the stream. Rows that do not fill a last window are left out.",
     )
     score.add_argument("--reference", type=Path, required=True, help="made by `data-monitor reference build`")
-    score.add_argument("--input", type=Path, required=True, help="rows: .csv, .jsonl or .parquet")
+    score.add_argument(
+        "--input", type=Path, nargs="+", required=True, help=f"rows: files or a folder ({tables.FORMATS})"
+    )
     score.add_argument("--window", type=int, required=True, help="rows of a window")
     score.add_argument("--min-samples", type=int, help=f"judge no smaller windows (default: {_MIN_SAMPLES} or WINDOW)")
     score.add_argument("--json", action="store_true", help="one JSON object for each window, on a line of its own")
@@ -49,13 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"warning: scores of fewer than {_MIN_SAMPLES} rows are noisy; the monitor itself does not judge them")
     reference = references.load(arguments.reference)
     fields = fields_of(arguments.config)
-    columns = tables.read(arguments.input, say)
-    found = columns_of(reference, columns, fields, arguments.input)
+    table = tables.read(arguments.input, say)
+    found = columns_of(reference, table, fields)
     judge = Judge(reference, Rules(min_samples=fewest))
     codes = judge.layout.encode([column_for(feature, found[feature.name]) for feature in reference.features])
     if len(codes) < window:
-        raise InputError(f"{arguments.input}: {len(codes)} rows do not fill a window of {window}")
-    hours = hours_of(columns, fields, arguments.input) if reference.hours is not None else None
+        raise InputError(f"{table.source}: {len(codes)} rows do not fill a window of {window}")
+    hours = hours_of(table, fields) if reference.hours is not None else None
     vector = np.zeros(judge.shape.size, np.int64)
     if not arguments.json:
         print(f"{'window':>6}  {'first row':>10}  {'score':>6}  highest")

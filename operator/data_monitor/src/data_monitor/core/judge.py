@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -51,11 +50,12 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What a window says beside drift. NaN where nothing came in."""
+    """What a window says beside drift."""
 
-    late_percent: float
+    late_percent: float | None
+    """None where nothing came in."""
     latency_ms: dict[float, float]
-    """By quantile."""
+    """By quantile; empty where no event told its inference time."""
 
 
 class Judge:
@@ -85,7 +85,8 @@ class Judge:
         reference = self.reference.at(hours)
         scores, stability, missing = {}, {}, {}
         for feature, part in zip(self.layout.features, self.layout.slices, strict=True):
-            expected, found = reference.counts[part], counts[part]
+            found = counts[part]
+            expected = feature.expected(reference.counts[part], found)
             scores[feature.name] = float(drift_score(expected, found))
             stability[feature.name] = float(stability_index(expected, found))
             missing[feature.name] = float(found[feature.missing] / samples)
@@ -106,9 +107,8 @@ class Judge:
         """Late events and latency quantiles of a window."""
         seen, late = self.shape.seen(window), self.shape.late(window)
         latencies = self.shape.latencies(window)
-        return Traffic(
-            100.0 * late / seen if seen else math.nan, {q: quantiles.quantile(latencies, q) for q in QUANTILES}
-        )
+        found = {q: quantiles.quantile(latencies, q) for q in QUANTILES} if latencies.any() else {}
+        return Traffic(100.0 * late / seen if seen else None, found)
 
     def headline(self, scores: Mapping[str, float]) -> float:
         """One score out of those of the features."""
@@ -139,8 +139,9 @@ class Judge:
             if self._samples(counts) >= self.rules.min_samples:
                 found[value] = self.headline(
                     {
-                        name: float(drift_score(expected[part], counts[part]))
-                        for name, part in zip(self._watched, self.layout.slices, strict=False)
+                        feature.name: float(drift_score(feature.expected(expected[part], counts[part]), counts[part]))
+                        for feature, part in zip(self.layout.features, self.layout.slices, strict=True)
+                        if feature.name in self._watched
                     }
                 )
         return found

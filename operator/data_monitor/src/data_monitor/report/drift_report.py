@@ -22,10 +22,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from data_monitor.core.bins import Feature, Numeric, category_of
+from data_monitor.core.bins import Feature, Numeric
 from data_monitor.core.learn import column_for
 from data_monitor.core.reference import Reference
 from data_monitor.core.score import drift_score
+from data_monitor.core.values import category_of
 from data_monitor.report.folder import Value
 
 with warnings.catch_warnings():
@@ -119,14 +120,14 @@ class _Statistic:
     def __call__(self, reference: Any, current: Any, kind: Any, threshold: float) -> tuple[float, bool]:
         del reference, kind
         name = str(current.name)
+        feature = self._features[name]
         if name in self.known:
             found = self.known[name]
         else:
-            feature = self._features[name]
             found = _counts(feature, column_for(feature, current.tolist()))
             # Evidently has taken them out before it asks.
             found[feature.missing] += self._rows[name] - len(current)
-        score = float(drift_score(self._expected[name], found))
+        score = float(drift_score(feature.expected(self._expected[name], found), found))
         return score, score > threshold
 
 
@@ -144,5 +145,7 @@ def _series(feature: Feature, values: Any, empty: bool) -> pd.Series:
     if isinstance(feature, Numeric):
         return pd.Series(values, name=feature.name, dtype=float)
     return pd.Series(
-        [None if value is None else category_of(value) for value in values], name=feature.name, dtype=object
+        [None if value in feature.missing_values else category_of(value, feature.type) for value in values],
+        name=feature.name,
+        dtype=object,
     )
