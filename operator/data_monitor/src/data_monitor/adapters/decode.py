@@ -170,7 +170,7 @@ class Decoder:
             try:
                 # What was decoded before an error stays in the list.
                 records.extend(map(decode, rest))
-            except (*NOT_JSON, TypeError):
+            except (*_UNREADABLE, TypeError):
                 # A tombstone is the TypeError.
                 at = len(records) + malformed
                 record, right = self._untyped(values[at])
