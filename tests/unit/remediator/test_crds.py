@@ -14,7 +14,7 @@ from remediator.api.remediation import RemediationSpec
 STRUCTURAL_KEYS = {
     "type", "properties", "items", "required", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "minLength",
     "maxLength", "minItems", "maxItems", "maxProperties", "format", "default", "description", "additionalProperties",
-    "x-kubernetes-validations",
+    "nullable", "x-kubernetes-validations",
 }  # fmt: skip
 
 
