@@ -11,7 +11,7 @@ from rules.conftest import ALERTS, ROOT, RULE_FILES, RULES
 
 UNIT_TESTS = sorted(Path(__file__).parent.glob("*.test.yaml"))
 
-RUNBOOK_BASE = "https://streaming-monitoring.dev/runbooks/"
+RUNBOOK = "http://localhost:9090/user/{}.html"
 SEVERITIES = {
     "brokers.yaml": {"critical", "warning"},
     "data-quality.yaml": {"warning"},
@@ -116,7 +116,7 @@ def test_labels(path: Path, rule: dict) -> None:
 def test_annotations(path: Path, rule: dict) -> None:
     annotations = rule["annotations"]
     assert set(annotations) == {"summary", "description", "runbook_url"}
-    assert annotations["runbook_url"] == RUNBOOK_BASE + rule["alert"]
+    assert annotations["runbook_url"] == RUNBOOK.format(rule["alert"])
     assert "$value" in annotations["description"], "the description tells the value"
     assert "$value" not in annotations["summary"], "a summary that changes is a new notification each time"
 
