@@ -171,9 +171,8 @@ class Controller:
                     delay = timedelta(seconds=0.2)
                 except KubeError:
                     delay = timedelta(seconds=5)
-                if delay is None:
-                    break
-                self._due[name] = self._world.now + delay
+                # What has ended may be asked for again.
+                self._due[name] = self._world.now + (timedelta(seconds=5) if delay is None else delay)
 
 
 def to_be_worked_on(world: World, name: str) -> bool:
