@@ -20,10 +20,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, KubeError, Resource, Unavailable
-from worlds import NOW
-
 from services.api_server import Request
 from services.world import JOB, World, alert, annotations, at, notify, phase
+from worlds import NOW
 
 HISTORIES = int(os.environ.get("HISTORIES", "1000"))
 SEED = int(os.environ.get("SEED", "20260301"))
