@@ -24,7 +24,7 @@ from services.api_server import Request
 from services.world import JOB, World, alert, annotations, at, notify, phase
 from worlds import NOW
 
-HISTORIES = int(os.environ.get("HISTORIES", "1000"))
+HISTORIES = int(os.environ.get("HISTORIES", "2000"))
 SEED = int(os.environ.get("SEED", "20260301"))
 MAXIMUM = 8
 PLAN = "remediation.streaming-monitoring.dev/plan"
@@ -264,7 +264,7 @@ def test_histories() -> None:
     print(f"seed {SEED}, {HISTORIES} histories")
     played = settings(
         max_examples=HISTORIES,
-        stateful_step_count=25,
+        stateful_step_count=16,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

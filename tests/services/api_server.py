@@ -3,7 +3,6 @@ versions, generations, subresources and patches, and ways to fail before and aft
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -76,33 +75,33 @@ class ApiServer:
 
     def stored(self, kind: Kind) -> list[Resource]:
         """Return copies of all objects of a kind, the oldest first, without a request."""
-        return [deepcopy(o) for (k, *_), o in self._objects.items() if k == kind]
+        return [copied(o) for (k, *_), o in self._objects.items() if k == kind]
 
     def put(self, kind: Kind, resource: Resource) -> Resource:
         """Store an object as it is, without a request or a look at its schema: what another version left behind, or
         what somebody who is no part of the test has made."""
-        resource = deepcopy(resource)
+        resource = copied(resource)
         metadata = resource["metadata"]
         made = {"uid": f"uid-{next(self._versions)}", "generation": 1, "creationTimestamp": _time(self._clock())}
         resource["metadata"] = {**made, **metadata}
-        return deepcopy(self._store(kind, resource, {}, "somebody", ""))
+        return copied(self._store(kind, resource, {}, "somebody", ""))
 
     def find(self, kind: Kind, namespace: str, name: str) -> Resource | None:
         """Return a copy of an object without a request."""
-        return deepcopy(self._objects.get((kind, namespace, name)))
+        return copied(self._objects.get((kind, namespace, name)))
 
     async def carry_out(self, request: Request, effect: Callable[[], Resource]) -> Resource:
         """Note a request, and do it between the two hooks."""
-        _check_json(request.body)
+        copied(request.body)
         self.requests.append(request)
         await self.before(request)
-        answer = deepcopy(effect())
+        answer = copied(effect())
         await self.after(request)
         return answer
 
     def create(self, kind: Kind, namespace: str, body: Resource, manager: str) -> Resource:
         """Store a new object."""
-        new = deepcopy(body)
+        new = copied(body)
         metadata = new.setdefault("metadata", {})
         version = next(self._versions)
         name = metadata.setdefault("name", f"{metadata.get('generateName', '')}{version}")
@@ -127,14 +126,14 @@ class ApiServer:
         old = self._objects.get((kind, namespace, name))
         if old is None:
             raise NotFound(f'{kind.plural} "{name}" not found')
-        wanted = change(deepcopy(old))
+        wanted = change(copied(old))
         version = wanted.get("metadata", {}).get("resourceVersion")
         if version not in (None, old["metadata"]["resourceVersion"]):
             raise Conflict(f'{kind.plural} "{name}": the object has been modified')
         if sub == "status":
-            new = {**deepcopy(old), "status": wanted.get("status")}
+            new = {**copied(old), "status": wanted.get("status")}
         else:
-            new = deepcopy(wanted)
+            new = copied(wanted)
             for key in ("uid", "creationTimestamp", "generation", "deletionTimestamp", "managedFields"):
                 _put_back(new["metadata"], old["metadata"], key)
             if kind in WITH_STATUS:
@@ -159,7 +158,7 @@ class ApiServer:
         if version and version != old["metadata"]["resourceVersion"]:
             raise Conflict(f"{name}: the precondition on resourceVersion does not hold")
         if old["metadata"].get("finalizers"):
-            marked = deepcopy(old)
+            marked = copied(old)
             marked["metadata"]["deletionTimestamp"] = _time(self._clock())
             return self._store(kind, marked, old, "", "")
         del self._objects[kind, namespace, name]
@@ -174,7 +173,7 @@ class ApiServer:
 
     def _managed(self, new: Resource, old: Resource, manager: str, sub: str) -> list[Resource]:
         """Return who manages what: a changed or added field belongs to its last writer."""
-        entries = deepcopy(new["metadata"].get("managedFields") or [])
+        entries = copied(new["metadata"].get("managedFields") or [])
         before = dict(_fields(old))
         changed = [path for path, value in _fields(new) if before.get(path) != value]
         if not changed:
@@ -283,7 +282,7 @@ class Client:
         return await self.server.carry_out(request, effect)
 
     async def _write(self, verb: str, kind: Kind, name: str, body: Any, effect: Callable[[], Resource]) -> Resource:
-        return await self.server.carry_out(Request(verb, kind, name, deepcopy(body), self.manager), effect)
+        return await self.server.carry_out(Request(verb, kind, name, copied(body), self.manager), effect)
 
 
 @cache
@@ -301,9 +300,10 @@ def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _check_json(body: Any) -> None:
+def copied(body: Any) -> Any:
+    """Return what comes out of a body that was sent as JSON: a copy. Raises Rejected for what is no JSON."""
     try:
-        json.dumps(body, allow_nan=False)
+        return json.loads(json.dumps(body, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise Rejected(f"not JSON: {error}") from error
 
@@ -311,7 +311,7 @@ def _check_json(body: Any) -> None:
 def _put_back(new: Resource, old: Resource, key: str) -> None:
     new.pop(key, None)
     if key in old:
-        new[key] = deepcopy(old[key])
+        new[key] = copied(old[key])
 
 
 def _without_metadata(resource: Resource) -> Resource:
