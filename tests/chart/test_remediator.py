@@ -186,9 +186,9 @@ def test_the_default_policies_answer_every_critical_alert_about_a_job(rendered: 
     assert set(rendered().of("FlinkRemediationPolicy")) == set(ANSWERS)
     rules = [r for o in rendered().of("PrometheusRule").values() for g in o["spec"]["groups"] for r in g["rules"]]
     critical = {r["alert"]: r for r in rules if r.get("labels", {}).get("severity") == "critical"}
-    assert {alert for alert, *_ in ANSWERS.values()} == {
-        name for name, rule in critical.items() if rule["labels"]["category"] in ("kafka", "flink")
-    }
+    about_a_job = {name for name, rule in critical.items() if rule["labels"]["category"] in ("kafka", "flink")}
+    # Where to read on after a topic was emptied is a choice that only a person can make.
+    assert {alert for alert, *_ in ANSWERS.values()} == about_a_job - {"KafkaOffsetsBeyondEnd"}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
