@@ -89,7 +89,7 @@ def test_kubectl_shows_an_incident_log(plane: ControlPlane, world: World) -> Non
     assert [word in line for word in words] == [True] * len(words)
     assert "Look again at noon." in kubectl(plane, world, "get", "frem", "-o", "wide").stdout
     policies = kubectl(plane, world, "get", "frp").stdout.splitlines()
-    assert policies[0].split() == ["NAME", "MODE", "ALERT", "ACTION", "AGE"]
+    assert policies[0].split() == ["NAME", "MODE", "ALERT", "ACTION", "READY", "OPEN", "LAST", "TRIGGERED", "AGE"]
     assert "Scale" in policies[1]
     everything = kubectl(plane, world, "get", "streaming").stdout
     assert "flinkremediation." in everything

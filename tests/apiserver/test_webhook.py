@@ -1,6 +1,7 @@
 """The real receiver, as a process of its own, in front of a real API server: every answer of the webhook's contract."""
 
 import secrets
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -98,9 +99,9 @@ def test_a_repeat_is_a_no_op_whatever_start_it_tells(receiver: Receiver, job: Jo
 
 def test_a_resolved_alert_is_noted_on_its_record(receiver: Receiver, job: Job) -> None:
     created = receiver.send(job.alert())["created"]
-    over = job.alert(status="resolved", endsAt="2026-03-01T03:10:00Z")
-    assert receiver.send(over)["resolved"] == created
-    assert job.remediation()["metadata"]["annotations"][RESOLVED_ANNOTATION] == "2026-03-01T03:10:00+00:00"
+    ended = datetime.now(UTC).isoformat(timespec="milliseconds")
+    assert receiver.send(job.alert(status="resolved", endsAt=ended))["resolved"] == created
+    assert job.remediation()["metadata"]["annotations"][RESOLVED_ANNOTATION] == ended
 
 
 @pytest.mark.parametrize("labels", [{"consumergroup": "nobody"}, {"namespace": "kube-system"}, {"namespace": ""}])
