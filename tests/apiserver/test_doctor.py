@@ -12,7 +12,7 @@ import pytest
 from apiserver.conftest import define
 from apiserver.control_plane import ControlPlane
 from apiserver.installation import Installation
-from apiserver.world import FLINK, MERGE_PATCH, World
+from apiserver.world import FLINK, MERGE_PATCH, World, eventually
 
 MONITORING = "monitoring.coreos.com/v1"
 # Prometheus Operator's own definition is part of the tests of the chart.
@@ -43,7 +43,9 @@ def with_pod_monitors(plane: ControlPlane) -> Iterator[None]:
         define(client, POD_MONITOR_CRD)
         yield
         name = POD_MONITOR_CRD["metadata"]["name"]  # type: ignore[index]
-        client.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}").raise_for_status()
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+        client.delete(path).raise_for_status()
+        eventually(lambda: client.get(path).status_code == 404)
 
 
 def doctor(kubeconfig: Path, *arguments: str) -> tuple[int, Any]:

@@ -73,7 +73,9 @@ Generate = Callable[[str, Path], Path]
 
 
 @pytest.fixture(scope="module")
-def generate(plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Generate:
+def generate(
+    plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Generate]:
     """Let Prometheus Operator make Alertmanager's configuration file of a release with some values."""
     root = tmp_path_factory.mktemp("routing")
 
@@ -109,7 +111,9 @@ def generate(plane: ControlPlane, programs: dict[str, Path], tmp_path_factory: p
         path.write_text(text)
         return path
 
-    return make
+    yield make
+    # Other tests on the same API server look for these definitions, and find none.
+    kubectl("delete", "--wait", "-f", definitions)
 
 
 @pytest.fixture(scope="module")
