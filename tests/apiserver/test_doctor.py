@@ -81,7 +81,9 @@ def test_what_it_says_is_all_that_is_missing(plane: ControlPlane, world: World, 
 
 def test_what_may_not_be_seen_is_unknown(installation: Installation) -> None:
     namespace = installation.world.namespace
-    code, (diagnosis,) = doctor(installation.account("receiver").kubeconfig, "--namespace", namespace, "--skip=port")
+    code, told = doctor(installation.account("receiver").kubeconfig, "--namespace", namespace, "--skip=port")
+    assert not isinstance(told, str), told
+    (diagnosis,) = told
     assert (code, states(diagnosis, "unknown")) == (1, {"podmonitor"})
     assert "policy" in states(diagnosis, "ok")
 

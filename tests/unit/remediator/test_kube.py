@@ -7,6 +7,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from remediator.adapters.kube import (
     AlreadyExists,
     Conflict,
+    Forbidden,
     KubeError,
     NotFound,
     Rejected,
@@ -38,8 +39,8 @@ UNREACHED = 'Internal error occurred: failed calling webhook "flink.example.com"
         (429, "TooManyRequests", WEBHOOK, Rejected),
         (403, "Forbidden", POLICY, Rejected),
         (422, "Invalid", POLICY, Rejected),
-        (403, "Forbidden", RIGHTS, Unavailable),
-        (403, "Forbidden", EXCEEDED, Unavailable),
+        (403, "Forbidden", RIGHTS, Forbidden),
+        (403, "Forbidden", EXCEEDED, Forbidden),
         (401, "Unauthorized", "Unauthorized", Unavailable),
         (408, "Timeout", "", Unavailable),
         (429, "TooManyRequests", "please try again later", Unavailable),
@@ -57,7 +58,7 @@ def test_an_answer_means(code: int, reason: str, message: str, meaning: type[Kub
 
 @pytest.mark.parametrize("body", ["<html>forbidden by the proxy</html>", "", "[]", "null"])
 def test_what_is_no_status_says_nothing_about_the_content(body: str) -> None:
-    assert type(translate(_answer(403, body))) is Unavailable
+    assert type(translate(_answer(403, body))) is Forbidden
     assert type(translate(_answer(409, body))) is Conflict
 
 

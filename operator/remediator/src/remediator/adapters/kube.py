@@ -47,6 +47,10 @@ class Unavailable(KubeError):
     rights or a quota that somebody has to mend. The same request may succeed later."""
 
 
+class Forbidden(Unavailable):
+    """The account lacks the right, as long as nobody gives it."""
+
+
 class Conflict(KubeError):
     """Somebody else changed the object first, or a JSON patch's test did not hold."""
 
@@ -211,6 +215,8 @@ def translate(error: ApiException) -> KubeError:
             return Rejected(text)
         case 409:
             return Conflict(text)
+        case 403:
+            return Forbidden(text)
         case _:
             return Unavailable(text)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, Kind, Kube, Rejected, Resource
+from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, Forbidden, Kind, Kube, NotFound, Resource
 from remediator.api.policy import PolicySpec
 from remediator.core.doctor import Finding, State, World, additions, diagnose
 from remediator.core.flinkdeployment import parse
@@ -92,12 +92,12 @@ async def from_cluster(kube: Kube, namespace: str, release_namespace: str) -> Su
         policies = await kube.list_all(POLICIES, release_namespace)
         # One that cannot be read is no use to the remediator either.
         found.policies = {r["metadata"]["name"]: spec for r in policies if (spec := _policy(r))}
-    except Rejected as error:
+    except (Forbidden, NotFound) as error:
         refused.append(f"policies: {error}")
     try:
         places = sorted({namespace, release_namespace})
         found.monitors = [read_pod_monitor(r) for place in places for r in await kube.list_all(POD_MONITORS, place)]
-    except Rejected as error:
+    except (Forbidden, NotFound) as error:
         refused.append(f"PodMonitors: {error}")
     found.unknown = "; ".join(text[:200] for text in refused)
     return found
