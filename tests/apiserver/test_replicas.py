@@ -18,7 +18,7 @@ from apiserver.alertmanager import Alertmanager, binary
 from apiserver.installation import Installation, Receiver
 from apiserver.world import Resource, World
 
-INCIDENTS = int(os.environ.get("INCIDENTS", "16"))
+INCIDENTS = int(os.environ.get("INCIDENTS", "10"))
 SEED = int(os.environ.get("SEED", "1"))
 SIDE_BY_SIDE = min(40, INCIDENTS // 2)
 """As many alerts fire at a time at most."""
