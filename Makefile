@@ -17,6 +17,8 @@ OUT ?= build/render
 VALUES ?=
 export CLUSTER
 export PYTHONPATH := tests:scripts:.
+# Where bytecode may not be kept, each of the many processes that the tests start compiles all of it anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help
 help: ## Show the commands
