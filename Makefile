@@ -12,7 +12,8 @@ ON_CLUSTER = $(filter tests/e2e%,$(TESTS))
 WITHOUT_CLUSTER = $(filter-out $(ON_CLUSTER),$(TESTS))
 COVERED := tests/unit/remediator tests/services
 REST = $(filter-out $(COVERED),$(WITHOUT_CLUSTER))
-IN_PROCESSES := $(BIN)/pytest --numprocesses=3 --dist=loadfile
+# What hangs fails, and shows where; the longest test takes four minutes on a quiet machine.
+IN_PROCESSES := $(BIN)/pytest --numprocesses=3 --dist=loadfile --timeout=1200
 OUT ?= build/render
 VALUES ?=
 export CLUSTER

@@ -178,7 +178,7 @@ def test_who_takes_a_change_back_is_named(house: House, manager: str) -> None:
 def test_limits_hold_across_a_restart(install: Install) -> None:
     installation = install()
     house = House(installation)
-    budget = {"budget": [{"max": 1, "per": "1h"}], "storm": {"maxTargets": 2, "per": "10m"}}
+    budget = {"budget": [{"max": 1, "per": "1h"}], "storm": {"maxTargets": 2, "per": "1h"}}
     actions = [{"type": "Scale", "scale": {"factor": 2, "max": 16}}]
     first, second = (house.incident(name, guards=budget, actions=actions) for name in ("first", "second"))
     first.reached("Succeeded")

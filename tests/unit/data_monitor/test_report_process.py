@@ -59,7 +59,7 @@ def test_drift_becomes_a_report(broker: MockBroker, start: Callable[..., tuple[M
     broker.send("predictions", predictions(2000, shift=1))
     monitor, port = start(sampleSize=1000)
     until(lambda: "score 0.3" in page(port, "/"), "the monitor's finding is on the page")
-    report = until(lambda: "Jensen-Shannon" in page(port, "/latest") and page(port, "/latest"), "a report")
+    report = until(lambda: "Jensen-Shannon" in page(port, "/latest") and page(port, "/latest"), "a report", 180)
     assert "price_log" in report
     (summary,) = Folder(monitor.folder / "data").summaries()
     assert summary.reason == "drift"
