@@ -106,8 +106,8 @@ def _done() -> list[Panel]:
     return [
         listing(
             "Records",
-            "Every FlinkRemediation that is still kept, the latest first. For the plan, the patch and the timeline: "
-            "kubectl describe frem NAME",
+            "The FlinkRemediations in work and the 200 that ended last, the latest first. All that are kept: kubectl "
+            "get frem; for the plan, the patch and the timeline: kubectl describe frem NAME",
             f"{records()} * 1000",
             {
                 "Value": "In this phase since",
@@ -188,6 +188,11 @@ def _seconds(title: str, about: str, name: str) -> list[Panel]:
     ]
 
 
+def _p99(name: str) -> str:
+    rates = f"rate(remediator_{name}_seconds_bucket{{{NAMESPACE}}}[$__rate_interval])"
+    return f"histogram_quantile(0.99, sum by (cluster, namespace, le) ({rates}))"
+
+
 def _remediator() -> list[Panel]:
     return [
         graph(
@@ -232,6 +237,58 @@ def _remediator() -> list[Panel]:
             ),
             runbook="RemediatorDown",
             span=12,
+        ),
+        graph(
+            "Steps",
+            "How long steps take, and how long what is due waits for a worker: 99 of 100 are faster.",
+            "s",
+            Query(_p99("step_duration"), "{{namespace}} step"),
+            Query(_p99("queue_wait"), "{{namespace}} wait"),
+            runbook="RemediatorSlow",
+        ),
+        graph(
+            "Queue",
+            "FlinkRemediations that are due and wait for a worker.",
+            "none",
+            Query(f"max by (cluster, namespace) (remediator_queue_depth{{{NAMESPACE}}})", "{{namespace}}"),
+            runbook="RemediatorSlow",
+        ),
+        graph(
+            "Longest wait",
+            "How long the first of them has been waiting.",
+            "s",
+            Query(f"max by (cluster, namespace) (remediator_queue_oldest_seconds{{{NAMESPACE}}})", "{{namespace}}"),
+            runbook="RemediatorSlow",
+        ),
+        graph(
+            "Event loop",
+            "How late the event loop runs what is due: 99 of 100 measurements are better.",
+            "s",
+            Query(_p99("event_loop_lag"), "{{namespace}}"),
+            runbook="RemediatorSlow",
+            span=8,
+        ),
+        graph(
+            "Requests to the API server",
+            "Requests per second by verb.",
+            "reqps",
+            Query(
+                "sum by (cluster, namespace, verb) "
+                f"(rate(remediator_api_requests_total{{{NAMESPACE}}}[$__rate_interval]))",
+                "{{verb}}",
+            ),
+            span=8,
+        ),
+        graph(
+            "Conflicts and errors of the API server",
+            "Requests per second that were not carried out, by status code. 409 and 422: somebody else wrote first.",
+            "reqps",
+            Query(
+                "sum by (cluster, namespace, verb, code) "
+                f'(rate(remediator_api_requests_total{{code!~"2..", {NAMESPACE}}}[$__rate_interval]))',
+                "{{verb}}: {{code}}",
+            ),
+            span=8,
         ),
         graph(
             "Memory",

@@ -49,7 +49,7 @@ class Chart:
             client.post(_PATHS[moved["kind"]].format(namespace), json=moved).raise_for_status()
 
     def account(self, plane: ControlPlane, namespace: str, role: str, server: str = "") -> Account:
-        """Return the account of ``receiver``, ``controller`` or ``uninstall``, for a server's address."""
+        """Return the account of ``receiver`` or ``controller``, for a server's address."""
         name = f"{RELEASE}-remediator-{role}"
         with plane.client() as client:
             path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"

@@ -39,6 +39,7 @@ FORBIDDEN = {
         *NEITHER,
         ("create", REMEDIATION, "flinkremediations"),
         ("delete", "events.k8s.io/v1", "events"),
+        ("delete", "coordination.k8s.io/v1", "leases"),
     ],
 }
 METHODS = {"create": "POST", "delete": "DELETE", "patch": "PATCH", "replace": "PUT", "get": "GET", "list": "GET"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import httpx
 import pytest
 from remediator.adapters.alertmanager import Alertmanager as Adapter
-from remediator.adapters.kube import connect
+from remediator.adapters.api_server import connect
 from remediator.api.names import RESOLVED_ANNOTATION
 from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest
 from remediator.services.resync import SETTLED, Resync
+from remediator.services.watched import Watched
 
 from apiserver.alertmanager import Alertmanager, running
 from apiserver.installation import Installation, Receiver
@@ -78,7 +79,9 @@ async def test_a_restarted_alertmanager_knows_nothing_and_resolves_nothing(
         connect(installation.account("receiver").kubeconfig) as kube,
         httpx.AsyncClient() as http,
     ):
-        ingest, incidents = Ingest(kube, world.namespace, [world.namespace]), Incidents(kube, world.namespace)
+        watched = Watched(kube, world.namespace, [world.namespace])
+        ingest = Ingest(kube, watched, world.namespace, [world.namespace])
+        incidents = Incidents(kube, world.namespace, watched.incidents, watched.incidents_fresh)
         resync = Resync(Adapter(http, [deaf.url]), ingest, incidents, lambda: datetime.now(UTC) + later)
         deaf.put(world.job.alert())
         await resync.run()

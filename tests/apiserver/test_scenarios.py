@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from remediator.api.names import ENDED_LABEL
 from remediator.core.configuration import OVERRIDES_KEY
 
 from apiserver.conftest import Install
@@ -77,7 +78,7 @@ def test_an_alert_scales_the_job_and_all_that_belongs_to_it_is_written(house: Ho
     assert in_order(["Planned", "Patched", "Verified"], reasons(status))
     assert overrides(job) == "features:4,source:4"
 
-    # What follows from the last write is finished, though the write made the daemon superfluous.
+    # What follows from the last write is finished, too.
     name = job.remediation()["metadata"]["name"]
 
     def told() -> set[tuple[str, str]]:
@@ -86,10 +87,9 @@ def test_an_alert_scales_the_job_and_all_that_belongs_to_it_is_written(house: Ho
 
     kinds = ("FlinkRemediation", "FlinkDeployment")
     eventually(lambda: told() == {(kind, reason) for kind in kinds for reason in reasons(status)})
-    eventually(lambda: not [lease for lease in house.world.leases() if lease.startswith("target-")])
-    eventually(lambda: not job.remediation()["metadata"].get("finalizers"))
-    annotations = job.remediation()["metadata"].get("annotations") or {}
-    assert not [key for key in annotations if "kopf" in key]
+    metadata = eventually(lambda: ENDED_LABEL in (found := job.remediation()["metadata"])["labels"] and found)
+    assert "finalizers" not in metadata
+    assert not [key for key in metadata.get("annotations") or {} if "kopf" in key]
 
 
 def test_a_person_decides(house: House) -> None:
@@ -114,7 +114,6 @@ def test_a_pause_holds_until_it_is_taken_back_or_the_alert_is_over(house: House)
     resumed, resolved = (house.incident(name, guards=paused) for name in ("resumed", "resolved"))
     for job in (resumed, resolved):
         assert "maintenance until noon" in job.reached("Pending", "Paused")["message"]
-        assert job.remediation()["metadata"]["finalizers"], "somebody works on it"
     resumed.change_policy({"guards": {"pauseRequests": []}})
     house.receiver.send(resolved.alert(status="resolved", endsAt=datetime.now(UTC).isoformat()))
     resumed.reached("Succeeded")
@@ -228,11 +227,9 @@ def reason_of(job: Job, name: str) -> str:
 def test_one_that_is_deleted_in_flight_goes_at_once_and_holds_nobody_up(house: House) -> None:
     job = house.incident("deleted", unmet=True)
     job.reached("Verifying", "WaitingForQuery")
-    remediation = job.remediation()
-    assert remediation["metadata"]["finalizers"] == ["remediation.streaming-monitoring.dev/in-flight"]
-    path = job.world.path(REMEDIATION, "flinkremediations", remediation["metadata"]["name"])
+    path = job.world.path(REMEDIATION, "flinkremediations", job.remediation()["metadata"]["name"])
     job.world.client.delete(path).raise_for_status()
-    eventually(lambda: not job.remediations())
+    assert not job.remediations()
     house.outside.unmet.discard(job.id)
     job.change_policy({"actions": [{"type": "Scale", "scale": {"parallelism": 6}}]})
     house.receiver.send(job.alert())

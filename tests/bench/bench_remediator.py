@@ -1,42 +1,45 @@
-"""The remediator on a real API server.
+"""The remediator on a real etcd and kube-apiserver, next to what it could cost at least.
 
-Memory and CPU of both roles, idle and beside 1,000 records; alerts made durable per second next to bare creates of the
-same objects, in turns; time from an alert to its patch.
+Alert to patch next to a create and a patch, and next to a hook that runs ``kubectl patch``; a burst; alerts made
+durable per second next to bare creates; memory, start-up and the event loop beside many records. BENCH_QUICK=1 takes
+less of all.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from apiserver.accounts import Chart
 from apiserver.conftest import define
 from apiserver.control_plane import ControlPlane, control_plane
 from apiserver.installation import Installation, Process, installed
-from apiserver.outside import outside
-from apiserver.world import FLINK_DEPLOYMENT_CRD, REMEDIATION, Resource, eventually
+from apiserver.world import FLINK_DEPLOYMENT_CRD, REMEDIATION, Job, Resource, eventually
 from cluster import tools
 from remediator.api.crds import definitions
-from remediator.api.names import TARGET_LABEL
-from remediator.api.remediation import TargetReference
-from remediator.core.naming import target_hash
 
-RECORDS = 1000
-WAITING = 20
-CONCURRENT = 32
-ALERTS = 1500
-ROUNDS = 3
-SECONDS = float(os.environ.get("BENCH_SECONDS", "60"))
+from bench import load
+from bench.outside import prompt_outside
+
+QUICK = bool(os.environ.get("BENCH_QUICK"))
+FINISHED = [0, 300] if QUICK else [0, 1000, 10_000]
+OPEN, TARGETS = (50, 100) if QUICK else (500, 1000)
+ALERTS = 15 if QUICK else 60
+BURST = 50 if QUICK else 500
+SECONDS = 10 if QUICK else 60
+# Neither others' trouble nor what was done before keeps a job from its remedy here.
+GUARDS = {"cooldown": "0s", "budget": [], "storm": None}
+NAMES = ["latency", "burst", "ingest", "footprint"]
+
+Report = Callable[[str], None]
 
 
 def usage(process: Process) -> tuple[float, float]:
@@ -47,179 +50,170 @@ def usage(process: Process) -> tuple[float, float]:
     return kilobytes / 1024, (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def watch(processes: dict[str, Process], seconds: float) -> Resource:
-    """Return memory (MiB) and CPU (thousandths of a core) of processes over some seconds."""
-    before = {role: usage(process) for role, process in processes.items()}
-    began = time.monotonic()
+def watch(process: Process, seconds: float) -> Resource:
+    """Return memory (MiB) and CPU (thousandths of a core) of a process over some seconds."""
+    _, before = usage(process)
     time.sleep(seconds)
-    passed = time.monotonic() - began
-    result = {}
-    for role, process in processes.items():
-        memory, cpu = usage(process)
-        result[role] = {
-            "rss_mib": round(memory, 1),
-            "cpu_millicores": round((cpu - before[role][1]) / passed * 1000, 1),
-        }
-    return result
+    memory, after = usage(process)
+    return {"rss_mib": round(memory, 1), "cpu_millicores": round((after - before) / seconds * 1000, 1)}
 
 
 def leading(installation: Installation) -> Process:
-    """Start a controller with its defaults and wait until it acts."""
-    controller = installation.controller()
+    """Start a controller and wait until it acts."""
+    controller = installation.controller(history_limit=100_000)
     eventually(lambda: controller.probe("/readyz") == 200 and controller.metric("remediator_lease_held") == 1)
     return controller
 
 
-def fill(installation: Installation, model: Resource) -> None:
-    """Make records of remediations that have ended: copies of one that really did."""
-    world = installation.world
-    path = world.path(REMEDIATION, "flinkremediations")
-
-    def copy(number: int) -> None:
-        target = TargetReference(namespace=world.namespace, name=f"job-{number % 50}", uid=f"uid-{number % 50}")
-        labels = {**model["metadata"]["labels"], TARGET_LABEL: target_hash(target)}
-        body = {
-            "apiVersion": model["apiVersion"],
-            "kind": model["kind"],
-            "metadata": {"name": f"record-{number}", "labels": labels},
-            "spec": {**model["spec"], "target": target.model_dump()},
-        }
-        made = world.client.post(path, json=body).raise_for_status().json()
-        made["status"] = model["status"]
-        world.client.put(f"{path}/record-{number}/status", json=made).raise_for_status()
-
-    with ThreadPoolExecutor(CONCURRENT) as pool:
-        list(pool.map(copy, range(RECORDS)))
+def loop_pauses(process: Process) -> float:
+    """Return the upper bound, in seconds, of the longest pause of an event loop so far."""
+    name = "remediator_event_loop_lag_seconds_bucket"
+    bounds = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
+    total = process.metric("remediator_event_loop_lag_seconds_count")
+    return next((b for b in bounds if process.metric(f'{name}{{le="{b}"}}') >= total), float("inf"))
 
 
-def footprint(installation: Installation, report: Callable[[str], None]) -> Resource:
-    """Measure both roles idle, beside the records, and with some remediations waiting beside them."""
-    receiver, controller = installation.receiver(), leading(installation)
-
-    def measure(seconds: float = SECONDS) -> Resource:
-        return watch({"receiver": receiver, "controller": controller}, seconds)
-
-    time.sleep(5)
-    report(f"idle for {SECONDS:.0f} s ...")
-    result = {"idle": measure()}
-    report(f"making {RECORDS} records ...")
-    job = installation.world.job
-    receiver.send(job.alert())
-    job.reached("Succeeded")
-    controller.terminate()
-    fill(installation, job.remediation())
-    controller = leading(installation)
-    time.sleep(5)
-    report(f"beside {RECORDS} records for {SECONDS:.0f} s ...")
-    result["records"] = measure()
-    for number in range(WAITING):
-        job = installation.world.add(f"waiting-{number}", guards={"cooldown": "0s", "pauseRequests": ["bench"]})
-        receiver.send(job.alert())
-        job.reached("Pending", "Paused")
-    report(f"{WAITING} of them waiting for {SECONDS:.0f} s ...")
-    result["records_and_waiting"] = measure()
-    controller.terminate()
-    receiver.terminate()
-    return result
-
-
-async def rate(send: Callable[[int], Awaitable[None]], count: int) -> float:
-    """Return how many per second get through, with CONCURRENT under way."""
-    numbers = iter(range(count))
-
-    async def worker() -> None:
-        for number in numbers:
-            await send(number)
-
-    began = time.monotonic()
-    await asyncio.gather(*(worker() for _ in range(CONCURRENT)))
-    return count / (time.monotonic() - began)
-
-
-def throughput(plane: ControlPlane, installation: Installation) -> Resource:
-    """Compare alerts through the receiver with bare creates of the same objects, in turns."""
-    world, receiver = installation.world, installation.receiver()
-    receiver.send(world.job.alert(fingerprint="model"))
-    model = next(r for r in world.job.remediations() if r["spec"]["alert"]["fingerprint"] == "model")
-    labels = model["metadata"]["labels"]
-    url = f"https://127.0.0.1:{plane.port}{world.path(REMEDIATION, 'flinkremediations')}"
-    token = installation.account("receiver").token
-    fresh = iter(range(10**9))
-
-    async def measure() -> Resource:
-        found: dict[str, list[float]] = {"bare": [], "one": [], "ten": []}
-        headers = {"Authorization": f"Bearer {token}"}
-        connector = aiohttp.TCPConnector(limit=0, ssl=False)
-        async with aiohttp.ClientSession(headers=headers, connector=connector) as api, aiohttp.ClientSession() as http:
-
-            async def bare(_: int) -> None:
-                body = {k: model[k] for k in ("apiVersion", "kind", "spec")}
-                body["metadata"] = {"name": f"bare-{next(fresh)}", "labels": labels}
-                async with api.post(url, json=body) as answer:
-                    answer.raise_for_status()
-                    await answer.read()
-
-            async def through(size: int) -> None:
-                alerts = [world.job.alert(fingerprint=f"n-{next(fresh)}") for _ in range(size)]
-                where = f"http://127.0.0.1:{receiver.port}/alerts"
-                bearer = {"Authorization": receiver.client.headers["Authorization"]}
-                async with http.post(where, json=world.webhook(*alerts), headers=bearer) as answer:
-                    assert len((await answer.json())["created"]) == size
-
-            for _ in range(ROUNDS):
-                found["bare"].append(await rate(bare, ALERTS))
-                found["one"].append(await rate(lambda _: through(1), ALERTS))
-                found["ten"].append(10 * await rate(lambda _: through(10), ALERTS // 10))
-        return {key: round(statistics.median(values), 1) for key, values in found.items()}
-
-    per_second = asyncio.run(measure())
-    receiver.terminate()
-    best = per_second["bare"]
+def spread(milliseconds: list[float]) -> Resource:
+    """Return the median and the 99th percentile, in milliseconds."""
+    ordered = sorted(milliseconds)
     return {
-        "bare_creates_per_second": best,
-        "alerts_per_second": per_second["one"],
-        "alerts_per_second_ten_a_body": per_second["ten"],
-        "share_of_bare": round(per_second["one"] / best, 2),
-        "share_of_bare_ten_a_body": round(per_second["ten"] / best, 2),
+        "p50_ms": round(statistics.median(ordered), 1),
+        "p99_ms": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 1),
     }
 
 
-def latency(installation: Installation) -> Resource:
-    """Measure from the moment an alert is posted to the accepted patch, one after the other."""
-    receiver, controller = installation.receiver(), leading(installation)
+def alert_to_patch(installation: Installation, names: Iterator[int]) -> list[float]:
+    """Return milliseconds from the moment at which an alert is posted to the accepted patch, one after the other."""
+    receiver = next(p for p in installation.processes if hasattr(p, "send") and p.exit_code is None)
     waits = []
-    for number in range(30):
-        job = installation.world.add(f"latency-{number}")
+    for _ in range(ALERTS):
+        job = installation.world.add(f"job-{next(names)}", guards=GUARDS)
+        time.sleep(0.2)  # the watches hear of the job, as they have of one that has run for a while
         posted = datetime.now(UTC)
-        receiver.send(job.alert())
+        receiver.send(job.alert())  # type: ignore[attr-defined]
         patched = datetime.fromisoformat(job.reached("Succeeded")["times"]["patched"])
         waits.append((patched - posted).total_seconds() * 1000)
+    return waits
+
+
+def floor(installation: Installation, model: Resource) -> list[float]:
+    """Return milliseconds of a create and a patch in sequence, by the same client as the bench's."""
+    world, job = installation.world, installation.world.job
+    waits = []
+    for number in range(ALERTS):
+        body = load.copy_of(model, f"floor-{number}")
+        began = time.monotonic()
+        world.client.post(world.path(REMEDIATION, "flinkremediations"), json=body).raise_for_status()
+        world.merge(job.path, {"metadata": {"annotations": {"floor": str(number)}}})
+        waits.append((time.monotonic() - began) * 1000)
+    return waits
+
+
+def hook(plane: ControlPlane, job: Job) -> list[float]:
+    """Return milliseconds that ``kubectl patch`` takes, as a webhook's shell script would run it."""
+    waits = []
+    for number in range(ALERTS):
+        began = time.monotonic()
+        patch = f'{{"metadata":{{"annotations":{{"hook":"{number}"}}}}}}'
+        target = ["flinkdeployments", job.name, f"--namespace={job.world.namespace}"]
+        plane.kubectl("patch", *target, "--type=merge", f"--patch={patch}")
+        waits.append((time.monotonic() - began) * 1000)
+    return waits
+
+
+def latency(plane: ControlPlane, installation: Installation, report: Report) -> Resource:
+    """Alert to patch beside ever more finished records, the floor and the hook in the same run."""
+    names = count()
+    receiver, controller = installation.receiver(), leading(installation)
+    found: Resource = {}
+    made, model = 0, None
+    for records in FINISHED:
+        if records:
+            controller.terminate()
+            model = model or installation.world.remediations()[0]
+            report(f"making {records} finished records ...")
+            load.fill(installation, model, range(made, records))
+            made = records
+            controller = leading(installation)
+        report(f"from an alert to its patch beside {records} finished records ...")
+        found[f"beside_{records}"] = spread(alert_to_patch(installation, names))
     controller.terminate()
     receiver.terminate()
-    return {"alert_to_patch_ms": {"median": round(statistics.median(waits), 1), "max": round(max(waits), 1)}}
+    assert model is not None
+    found["floor"] = spread(floor(installation, model))
+    found["kubectl_patch_hook"] = spread(hook(plane, installation.world.job))
+    least, most = found["beside_0"]["p50_ms"], found[f"beside_{FINISHED[-1]}"]["p50_ms"]
+    return {
+        **found,
+        "p50_by_floor": round(least / found["floor"]["p50_ms"], 2),
+        "p50_with_most_records_by_p50_with_none": round(most / least, 2),
+        "hook_by_ours_p50": round(found["kubectl_patch_hook"]["p50_ms"] / least, 2),
+    }
+
+
+def footprint(installation: Installation, report: Report) -> Resource:
+    """Memory, start-up and the event loop beside many records, in work and finished, and many FlinkDeployments."""
+    world = installation.world
+    receiver, controller = installation.receiver(), leading(installation)
+    idle = {"receiver": watch(receiver, SECONDS), "controller": watch(controller, SECONDS)}
+    receiver.send(world.job.alert())
+    world.job.reached("Succeeded")
+    eventually(lambda: "remediation.streaming-monitoring.dev/ended" in world.job.remediation()["metadata"]["labels"])
+    controller.terminate()
+    report(f"making {TARGETS} FlinkDeployments and {FINISHED[-1]} finished records ...")
+    load.add_targets(installation, "many", TARGETS)
+    load.fill(installation, world.job.remediation(), range(FINISHED[-1]))
+    load.add_policy(installation, "paused", {**GUARDS, "pauseRequests": ["bench"]}, match="many-")
+    report(f"{OPEN} more that wait ...")
+    for first in range(0, OPEN, 50):
+        receiver.send(*(load.alert(installation, f"many-{n}") for n in range(first, min(first + 50, OPEN))))
+    receiver.terminate()
+    began = time.monotonic()
+    controller = leading(installation)
+    started = time.monotonic() - began
+    eventually(lambda: load.paused(installation) == OPEN, 300)
+    began = time.monotonic()
+    receiver = installation.receiver()
+    receiver_started = time.monotonic() - began
+    report(f"both roles beside all of them for {SECONDS} s ...")
+    found = {
+        "idle": idle,
+        "finished": FINISHED[-1],
+        "open": OPEN,
+        "flinkdeployments": TARGETS,
+        "controller": {**watch(controller, SECONDS), "leads_after_s": round(started, 1)},
+        "receiver": {**watch(receiver, SECONDS), "ready_after_s": round(receiver_started, 1)},
+        "longest_event_loop_pause_s_at_most": loop_pauses(controller),
+    }
+    controller.terminate()
+    receiver.terminate()
+    return found
 
 
 @contextmanager
 def installations(folder: Path) -> Iterator[tuple[ControlPlane, Callable[[str], Any]]]:
+    """Run a control plane, in which namespaces with the chart's accounts can be made."""
     found = tools.ensure(["etcd", "kube-apiserver"])
-    with control_plane(found["etcd"], found["kube-apiserver"], folder) as plane, outside(plane) as stand_ins:
+    with control_plane(found["etcd"], found["kube-apiserver"], folder) as plane:
         with plane.client() as client:
             for definition in (*definitions(), FLINK_DEPLOYMENT_CRD):
                 define(client, definition)
         chart = Chart(folder / "chart")
-        yield plane, lambda name: installed(plane, chart, stand_ins, name, folder)
+        with prompt_outside(plane, NAMES) as stand_ins:
+            yield plane, lambda name: installed(plane, chart, stand_ins, name, folder)
 
 
-def run(report: Callable[[str], None]) -> dict[str, Any]:
+def run(report: Report) -> dict[str, Any]:
     """Measure all of it."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch, installations(Path(scratch)) as (plane, place):
         with place("latency") as installation:
-            report("from an alert to its patch ...")
-            figures |= latency(installation)
-        with place("throughput") as installation:
-            report("alerts per second ...")
-            figures |= throughput(plane, installation)
+            figures["latency"] = latency(plane, installation, report)
+        with place("burst") as installation:
+            report(f"{BURST} incidents at once ...")
+            figures["burst"] = load.burst(plane, installation, leading, BURST, GUARDS)
+        with place("ingest") as installation:
+            figures["ingest"] = load.ingest(plane, installation, QUICK, report)
         with place("footprint") as installation:
-            figures |= footprint(installation, report)
+            figures["footprint"] = footprint(installation, report)
     return figures

@@ -145,6 +145,10 @@ class Histories(RuleBasedStateMachine):
         finally:
             server.before, server.after = _at_once, self.note
 
+    @rule(late=st.booleans())
+    def the_watches_are_late(self, late: bool) -> None:
+        self.world.late = late
+
     @rule()
     def everything_is_restarted(self) -> None:
         self.controller = self.world.controller()
@@ -201,6 +205,7 @@ class Histories(RuleBasedStateMachine):
         """Let all that is around be well and the alert end; then every record must end."""
         world = self.world
         world.server.before, world.server.after = _at_once, self.note
+        world.late = False
         world.flink.idle, world.flink.unreachable, world.flink.slots = set(), set(), 1000
         world.prometheus.answers = _holds
         world.change(POLICIES, JOB, lambda policy: policy["spec"]["guards"].pop("pauseRequests", None))

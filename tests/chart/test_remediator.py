@@ -80,15 +80,6 @@ def test_nothing_is_cluster_wide_but_the_upgrade_of_definitions(rendered: Render
         assert o["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
 
 
-def test_the_last_hook_frees_what_was_in_flight(rendered: Render) -> None:
-    """What it does is in tests/apiserver/test_uninstall.py."""
-    job = rendered().one("Job", f"{NAME}-uninstall")
-    assert job["metadata"]["annotations"]["helm.sh/hook"] == "post-delete"
-    script, *arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
-    assert script.rstrip() == (render.CHART / "files/hooks.py").read_text().rstrip()
-    assert arguments == ["let-go", "streaming", "40"]
-
-
 @pytest.mark.parametrize("scenario", [None, "existing-values.yaml"])
 @pytest.mark.parametrize("role", ROLES)
 def test_flags_are_those_of_the_program(

@@ -349,8 +349,8 @@ def test_placement_reaches_every_pod(template: Template) -> None:
         **pods(template("sm", "streaming", merged([QUICK, values]))),
         **pods(template("sm", "streaming", merged([values, exporter, {"kafka": {"enabled": False}}]))),
     }
-    assert len([name for name in found if name.endswith(("-crds", "uninstall", "test"))]) == 4
-    assert len(found) == 10
+    assert len([name for name in found if name.endswith(("-crds", "uninstall", "test"))]) == 3
+    assert len(found) == 9
     for name, pod in found.items():
         assert {key: pod.get(key) for key in PLACED} == PLACED, name
 
@@ -358,7 +358,7 @@ def test_placement_reaches_every_pod(template: Template) -> None:
 def test_hooks_may_run_elsewhere(template: Template) -> None:
     own = {"hooks": {"tolerations": [{"operator": "Exists"}]}, "remediator": PLACED}
     found = pods(template("sm", "streaming", merged([QUICK, own])))
-    hook = found["sm-streaming-monitoring-remediator-uninstall"]
+    hook = found["sm-streaming-monitoring-uninstall"]
     assert (hook["tolerations"], hook["nodeSelector"]) == ([{"operator": "Exists"}], PLACED["nodeSelector"])
 
 

@@ -1,8 +1,9 @@
 """A Kubernetes API server in memory, for the services above the ``Kube`` protocol: what the real one promises about
 versions, generations, subresources and patches, and ways to fail before and after each request."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -20,6 +21,7 @@ from remediator.adapters.kube import (
     Conflict,
     Kind,
     NotFound,
+    Page,
     Rejected,
     Resource,
 )
@@ -64,6 +66,9 @@ class ApiServer:
         self._clock = clock
         self._objects: dict[tuple[Kind, str, str], Resource] = {}
         self._versions = count(1)
+        self._events: list[tuple[int, Kind, str, Resource]] = []
+        """What has happened to objects: version, kind, type and the object."""
+        self._watches: list[Watch] = []
         self._schemas = _schemas()
         self.before: Callable[[Request], Awaitable[None]] = at_once
         self.after: Callable[[Request], Awaitable[None]] = at_once
@@ -89,6 +94,34 @@ class ApiServer:
     def find(self, kind: Kind, namespace: str, name: str) -> Resource | None:
         """Return a copy of an object without a request."""
         return copied(self._objects.get((kind, namespace, name)))
+
+    def events(self, kind: Kind, namespace: str, since: int) -> list[tuple[int, str, Resource]]:
+        """Return what has happened to the objects of a kind in a namespace after a version."""
+        return [
+            (version, event, resource)
+            for version, k, event, resource in self._events
+            if k == kind and version > since and resource["metadata"]["namespace"] == namespace
+        ]
+
+    @property
+    def version(self) -> int:
+        """The version of the last change."""
+        return self._events[-1][0] if self._events else 0
+
+    def watch(self) -> "Watch":
+        """Register a watch."""
+        watch = Watch()
+        self._watches.append(watch)
+        return watch
+
+    def forget(self, watch: "Watch") -> None:
+        """Forget a watch that has ended."""
+        self._watches.remove(watch)
+
+    @property
+    def all_told(self) -> bool:
+        """Whether every watch has brought what there is to bring."""
+        return all(watch.waits for watch in self._watches)
 
     async def carry_out(self, request: Request, effect: Callable[[], Resource]) -> Resource:
         """Note a request, and do it between the two hooks."""
@@ -147,7 +180,7 @@ class ApiServer:
             return old
         new = self._store(kind, new, old, manager, sub)
         if new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers"):
-            del self._objects[kind, namespace, name]
+            self._remove(kind, new)
         return new
 
     def delete(self, kind: Kind, namespace: str, name: str, version: str) -> Resource:
@@ -161,14 +194,27 @@ class ApiServer:
             marked = copied(old)
             marked["metadata"]["deletionTimestamp"] = _time(self._clock())
             return self._store(kind, marked, old, "", "")
-        del self._objects[kind, namespace, name]
+        self._remove(kind, old)
         return {}
+
+    def _remove(self, kind: Kind, old: Resource) -> None:
+        metadata = old["metadata"]
+        del self._objects[kind, metadata["namespace"], metadata["name"]]
+        gone = copied(old)
+        gone["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._tell(kind, "DELETED", gone)
+
+    def _tell(self, kind: Kind, event: str, resource: Resource) -> None:
+        self._events.append((int(resource["metadata"]["resourceVersion"]), kind, event, resource))
+        for watch in self._watches:
+            watch.wake()
 
     def _store(self, kind: Kind, new: Resource, old: Resource, manager: str, sub: str) -> Resource:
         metadata = new["metadata"]
         metadata["resourceVersion"] = str(next(self._versions))
         metadata["managedFields"] = self._managed(new, old, manager, sub)
         self._objects[kind, metadata["namespace"], metadata["name"]] = new
+        self._tell(kind, "MODIFIED" if old else "ADDED", new)
         return new
 
     def _managed(self, new: Resource, old: Resource, manager: str, sub: str) -> list[Resource]:
@@ -204,6 +250,26 @@ class ApiServer:
                 raise Rejected(f"{kind.plural}: {place}: {error.message[:200]}")
 
 
+class Watch:
+    """Somebody who waits for what happens."""
+
+    def __init__(self) -> None:
+        self._news = asyncio.Event()
+        self.waits = False
+        """Whether all that has happened was brought."""
+
+    def wake(self) -> None:
+        """Something has happened."""
+        self.waits = False
+        self._news.set()
+
+    async def news(self) -> None:
+        """Wait until something happens."""
+        self.waits = not self._news.is_set()
+        await self._news.wait()
+        self._news.clear()
+
+
 @dataclass(frozen=True)
 class Client:
     """One client's view, as the ``Kube`` protocol."""
@@ -217,15 +283,37 @@ class Client:
         return answer or None
 
     async def list_all(self, kind: Kind, namespace: str, label_selector: str = "") -> list[Resource]:
-        """Return the objects of a namespace whose labels are those of the selector (``a=b,c=d``)."""
-        wanted = dict(pair.split("=") for pair in label_selector.split(",") if pair)
+        """Return the objects of a namespace whose labels are those of the selector (``a=b,!c``)."""
 
         def matching() -> Resource:
             found = [o for o in self.server.stored(kind) if o["metadata"]["namespace"] == namespace]
-            return {"items": [o for o in found if wanted.items() <= (o["metadata"].get("labels") or {}).items()]}
+            return {"items": [o for o in found if _selected(label_selector, o["metadata"].get("labels") or {})]}
 
         items: list[Resource] = (await self._read(Request("list", kind, ""), matching))["items"]
         return items
+
+    async def pages(
+        self, kind: Kind, namespace: str, label_selector: str = "", metadata_only: bool = False
+    ) -> AsyncIterator[Page]:
+        """Return the objects of a namespace on one page."""
+        version = str(self.server.version)
+        items = await self.list_all(kind, namespace, label_selector)
+        yield Page([_metadata(item) for item in items] if metadata_only else items, version)
+
+    async def watch(
+        self, kind: Kind, namespace: str, version: str, metadata_only: bool = False
+    ) -> AsyncIterator[tuple[str, Resource]]:
+        """Return what changes after a version, for ever."""
+        watch, seen = self.server.watch(), int(version)
+        try:
+            while True:
+                for version_of_event, event, resource in self.server.events(kind, namespace, seen):
+                    seen = version_of_event
+                    told = copied(resource)
+                    yield event, _metadata(told) if metadata_only else told
+                await watch.news()
+        finally:
+            self.server.forget(watch)
 
     async def create(self, kind: Kind, namespace: str, body: Resource) -> Resource:
         """Create an object."""
@@ -306,6 +394,18 @@ def copied(body: Any) -> Any:
         return json.loads(json.dumps(body, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise Rejected(f"not JSON: {error}") from error
+
+
+def _metadata(resource: Resource) -> Resource:
+    return {"metadata": resource["metadata"]}
+
+
+def _selected(selector: str, labels: dict[str, str]) -> bool:
+    for requirement in filter(None, selector.split(",")):
+        key, equals, value = requirement.partition("=")
+        if (key[1:] in labels) if not equals else (labels.get(key) != value):
+            return False
+    return True
 
 
 def _put_back(new: Resource, old: Resource, key: str) -> None:

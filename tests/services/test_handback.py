@@ -35,7 +35,7 @@ def ask_for(world: World, parallelism: int) -> None:
 
 
 async def sweep(world: World, controller: Controller) -> None:
-    await controller.sweeper.sweep()
+    await controller.sweep()
     world.flink.reconcile()
     world.now += seconds(30)
 
@@ -147,7 +147,7 @@ async def test_a_record_of_the_same_target_that_cannot_be_read_holds_others_back
     world.server.put(REMEDIATIONS, {**other, "status": {"phase": "Verifying", "attempts": "several"}})
     controller = world.controller()
     for _ in range(3):
-        await controller.reconciler.step("streaming", record["metadata"]["name"])
+        await controller.step(record["metadata"]["name"])
     (mine,) = [r for r in world.records() if r["metadata"]["name"] != "other"]
     assert (phase(mine), reason(mine)) == ("Pending", "RecordUnreadable")
     assert world.patches() == []

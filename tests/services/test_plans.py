@@ -171,7 +171,7 @@ async def test_what_stops_it_is_asked_again_right_before_the_patch(stop: str) ->
     await incident(world)
     name = world.record()["metadata"]["name"]
     world.now += seconds(5)
-    await controller.reconciler.step(NAMESPACE, name)
+    await controller.step(name)
     assert phase(world.record()) == "Executing"
     act, expected, why = STOPS[stop]
     act(world)

@@ -41,7 +41,7 @@ async def test_no_secret_of_a_job_is_written(
     controller = world.controller()
     await controller.run(timedelta(minutes=30))
     await notify(world.ingest(), resolved("secretive", ends=1800))
-    await controller.sweeper.sweep()
+    await controller.sweep()
     assert phase(world.record()) == ("Succeeded" if helps else "Ineffective")
     assert any(
         r.writes and r.name == "secretive" and r.kind.plural == "flinkdeployments" for r in world.server.requests

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Resource, Unavailable
-from remediator.controller.housekeeping import Attendance
 
 from services.api_server import Request
 from services.world import JOB, NAMESPACE, Controller, World, alert, notify, phase, reason
@@ -31,7 +30,7 @@ async def helped(world: World, **policy: Any) -> Controller:
 
 async def sweep(world: World, controller: Controller, times: int = 1) -> None:
     for _ in range(times):
-        await controller.sweeper.sweep()
+        await controller.sweep()
         world.flink.reconcile()
         world.now += seconds(10)
 
@@ -149,9 +148,8 @@ async def test_a_record_that_another_finalizer_holds_is_nobodys_work() -> None:
     held = world.record()["metadata"]["name"]
     world.change(REMEDIATIONS, held, lambda record: record["metadata"].update(finalizers=["example.org/audit"]))
     world.server.delete(REMEDIATIONS, NAMESPACE, held, "")
-    swept = await controller.sweeper.sweep()
-    assert Attendance(grace=seconds(0)).missing(swept.in_flight, world.now + seconds(600)) == []
-    assert await controller.reconciler.step(NAMESPACE, held) is None
+    assert (await controller.sweep()).in_work == {}
+    assert await controller.step(held) is None
     world.prometheus.answers = lambda query: [{"metric": {}, "value": [0, "5"]}]
     world.change_policy(actions=[{"type": "Scale", "scale": {"parallelism": 6}}])
     await notify(world.ingest(), alert(fingerprint="another"))
@@ -180,7 +178,7 @@ async def test_a_policy_says_whether_it_is_valid_and_what_it_led_to() -> None:
             "spec": {**policy(world)["spec"], "match": [{"label": "alertname", "operator": "=~", "value": "("}]},
         },
     )
-    await controller.sweeper.sweep()
+    await controller.sweep()
     assert ready(policy(world)) == ("True", "Valid", "The policy answers alerts.")
     assert policy(world)["status"]["open"] == 0
     assert "lastTriggered" not in policy(world)["status"]
@@ -192,13 +190,13 @@ async def test_a_policy_says_whether_it_is_valid_and_what_it_led_to() -> None:
     world.now += seconds(60)
     await notify(world.ingest(), alert())
     triggered = world.record()["metadata"]["creationTimestamp"]
-    await controller.sweeper.sweep()
+    await controller.sweep()
     said = policy(world)["status"]
     assert (said["open"], said["lastTriggered"]) == (1, triggered)
     assert said["conditions"][0]["lastTransitionTime"] == since
     await controller.run(seconds(30))
-    await controller.sweeper.sweep()
+    await controller.sweep()
     assert policy(world)["status"]["open"] == 0
     writes = [r for r in world.server.requests if r.kind == POLICIES and r.writes]
-    await controller.sweeper.sweep()
+    await controller.sweep()
     assert [r for r in world.server.requests if r.kind == POLICIES and r.writes] == writes, "only what changes"

@@ -10,19 +10,24 @@ from remediator.adapters.alertmanager import Alertmanager
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, Kind, KubeError, Resource
 from remediator.adapters.prometheus import Prometheus
-from remediator.adapters.target_leases import TargetLeases
+from remediator.adapters.reflector import Reflector
 from remediator.api.alertmanager import Webhook
+from remediator.api.names import ENDED_LABEL
 from remediator.services.act import Actor
 from remediator.services.gather import Gatherer
 from remediator.services.handback import HandBack
 from remediator.services.incidents import Incidents
+from remediator.services.index import PolicyIndex, TargetIndex
 from remediator.services.ingest import Ingest, Receipt
+from remediator.services.partitions import Partitions
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
-from remediator.services.resources import needs_work
+from remediator.services.records import Records
+from remediator.services.resources import has_ended, needs_work
 from remediator.services.resync import Resync
 from remediator.services.scale_back import ScaleBack
-from remediator.services.sweep import Sweeper
+from remediator.services.sweep import Sweeper, Swept
+from remediator.services.watched import Watched
 from worlds import NOW, flink_resource
 
 from services import outside
@@ -30,6 +35,8 @@ from services.api_server import ApiServer
 
 NAMESPACE = "streaming"
 JOB = "ml-recommender"
+TOTAL = 1000
+"""How many records a controller keeps."""
 
 
 class World:
@@ -41,6 +48,8 @@ class World:
         self.flink = outside.Flink(self.server, self.clock)
         self.prometheus = outside.Prometheus()
         self.alertmanagers = outside.Alertmanagers(self.clock, alertmanagers)
+        self.late = False
+        """Whether what changes is not brought by any watch yet."""
         self.add_job(JOB)
         self.add_policy(JOB)
 
@@ -67,16 +76,14 @@ class World:
         body = {"metadata": {"name": name, "namespace": NAMESPACE}, "spec": {**document, **spec}}
         return self.server.put(POLICIES, body)
 
-    def ingest(self, receiver: str = "receiver-0") -> Ingest:
-        """Return what a receiver ingests with."""
-        return Ingest(self.server.client(receiver), NAMESPACE, [NAMESPACE])
+    def ingest(self, receiver: str = "receiver-0") -> "Receiver":
+        """Return a receiver; each has its own watches."""
+        return Receiver(self, receiver)
 
-    def resync(self, receiver: str = "receiver-0", names: str = "") -> Resync:
+    def resync(self, receiver: str = "receiver-0", names: str = "") -> "Comparison":
         """Return a receiver's comparison with all Alertmanagers; ``names`` is the pattern of our receivers."""
         http = httpx.AsyncClient(transport=httpx.MockTransport(self.alertmanagers.answer))
-        alertmanager = Alertmanager(http, self.alertmanagers.urls, names)
-        incidents = Incidents(self.server.client(receiver), NAMESPACE)
-        return Resync(alertmanager, self.ingest(receiver), incidents, self.clock)
+        return Comparison(self, Receiver(self, receiver), Alertmanager(http, self.alertmanagers.urls, names))
 
     def controller(self) -> "Controller":
         """Return a controller that has just been started."""
@@ -129,6 +136,74 @@ class World:
         return [r.body for r in self.server.requests if r.kind == FLINK_DEPLOYMENTS and r.writes]
 
 
+class Watches:
+    """The watches of one process, which begin when it first does something."""
+
+    def __init__(self, world: World, reflectors: Iterable[Reflector]) -> None:
+        self._world = world
+        self._reflectors = list(reflectors)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def catch_up(self) -> None:
+        """Let them bring what has happened; nothing of it while ``world.late``, but all there is at first."""
+        if self._tasks and self._world.late:
+            return
+        self._tasks = self._tasks or [asyncio.create_task(reflector.run()) for reflector in self._reflectors]
+        for reflector in self._reflectors:
+            await reflector.synced()
+        for _ in range(1000):
+            await asyncio.sleep(0)
+            if self._world.server.all_told:
+                return
+        raise AssertionError("a watch does not come to an end")
+
+
+class Receiver:
+    """What a receiver ingests with."""
+
+    def __init__(self, world: World, name: str) -> None:
+        kube = world.server.client(name)
+        watched = Watched(kube, NAMESPACE, [NAMESPACE])
+        self.watches = Watches(world, watched.reflectors)
+        self.incidents = Incidents(kube, NAMESPACE, watched.incidents, watched.incidents_fresh)
+        self.service = Ingest(kube, watched, NAMESPACE, [NAMESPACE])
+
+    async def ingest(self, webhook: Webhook) -> Receipt:
+        """Ingest a notification."""
+        await self.watches.catch_up()
+        return await self.service.ingest(webhook)
+
+
+class Comparison:
+    """What a receiver compares with."""
+
+    def __init__(self, world: World, receiver: Receiver, alertmanager: Alertmanager) -> None:
+        self._receiver = receiver
+        self._service = Resync(alertmanager, receiver.service, receiver.incidents, world.clock)
+
+    async def run(self) -> None:
+        """Compare once."""
+        await self._receiver.watches.catch_up()
+        await self._service.run()
+
+
+class InWork:
+    """What stands for kopf's watch of the records in work: it brings all of them."""
+
+    def __init__(self, records: Records) -> None:
+        self._records = records
+
+    def put(self, resource: Resource) -> None:
+        """Take a record."""
+        self._records.take(resource)
+
+    def remove(self, namespace: str, name: str) -> None:
+        """Leave it to the watch of the metadata."""
+
+    def retain(self, namespace: str, names: set[str]) -> None:
+        """Leave it to the watch of the metadata."""
+
+
 class Controller:
     """Steps every record when it is due, as the controller does; one that is thrown away has crashed."""
 
@@ -139,15 +214,41 @@ class Controller:
         prometheus = Prometheus("http://prometheus")
         # The longest prefix wins: what asks Prometheus meets the stand-in.
         prometheus._connection._session.mount("http://prometheus/api/", world.prometheus)
-        gatherer = Gatherer(kube, FlinkRest(http, "http://flink/{namespace}/{name}"), prometheus, world.clock)
-        recorder = Recorder(kube, "controller-0")
-        leases = TargetLeases(kube, NAMESPACE)
-        actor = Actor(kube, gatherer, leases, recorder, world.clock)
-        self.reconciler = Reconciler(kube, gatherer, actor, leases, recorder, world.clock)
-        scale_back = ScaleBack(gatherer, actor, recorder, world.clock)
-        hand_back = HandBack(gatherer, actor, recorder, world.clock)
-        self.sweeper = Sweeper(kube, scale_back, hand_back, recorder, NAMESPACE, world.clock)
+        self.records, policies, targets = Records(), PolicyIndex(), TargetIndex()
+        self.partitions = Partitions(prometheus)
+        flink = FlinkRest(http, "http://flink/{namespace}/{name}")
+        gatherer = Gatherer(kube, flink, prometheus, self.records, policies, self.partitions, world.clock)
+        self._recorder = Recorder(kube, self.records, "controller-0")
+        actor = Actor(kube, gatherer, self._recorder, world.clock)
+        self._reconciler = Reconciler(kube, self.records, gatherer, actor, self._recorder, world.clock)
+        scale_back = ScaleBack(gatherer, actor, self._recorder, world.clock)
+        hand_back = HandBack(gatherer, actor, self._recorder, world.clock)
+        self._sweeper = Sweeper(
+            kube, self.records, policies, targets, scale_back, hand_back, NAMESPACE, TOTAL, world.clock
+        )
+        self._watches = Watches(
+            world,
+            (
+                Reflector(kube, POLICIES, NAMESPACE, policies),
+                Reflector(kube, FLINK_DEPLOYMENTS, NAMESPACE, targets, metadata_only=True),
+                Reflector(kube, REMEDIATIONS, NAMESPACE, InWork(self.records)),
+                Reflector(kube, REMEDIATIONS, NAMESPACE, self.records, metadata_only=True),
+            ),
+        )
         self._due: dict[str, datetime] = {}
+
+    async def step(self, name: str) -> timedelta | None:
+        """Do what is next for a record."""
+        await self._watches.catch_up()
+        try:
+            return await self._reconciler.step(NAMESPACE, name)
+        finally:
+            await self._recorder.written()
+
+    async def sweep(self) -> Swept:
+        """Sweep once."""
+        await self._watches.catch_up()
+        return await self._sweeper.sweep()
 
     async def run(self, duration: timedelta) -> None:
         """Let time pass, from one due step to the next, and do what is due."""
@@ -166,7 +267,7 @@ class Controller:
             name = record["metadata"]["name"]
             while to_be_worked_on(self._world, name) and self._due.setdefault(name, self._world.now) <= self._world.now:
                 try:
-                    delay = await self.reconciler.step(NAMESPACE, name)
+                    delay = await self.step(name)
                 except Conflict:
                     delay = timedelta(seconds=0.2)
                 except KubeError:
@@ -178,7 +279,11 @@ class Controller:
 def to_be_worked_on(world: World, name: str) -> bool:
     """Tell whether the controller has something to do about a record, as it is now."""
     record = world.server.find(REMEDIATIONS, NAMESPACE, name)
-    return record is not None and needs_work(record["metadata"], record.get("status") or {})
+    if record is None or record["metadata"].get("deletionTimestamp"):
+        return False
+    metadata, status = record["metadata"], record.get("status") or {}
+    unmarked = has_ended(metadata, status) and ENDED_LABEL not in (metadata.get("labels") or {})
+    return unmarked or needs_work(metadata, status)
 
 
 def phase(record: Resource) -> str:
@@ -208,7 +313,7 @@ def at(seconds: float) -> str:
     return (NOW + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
-async def notify(receiver: Ingest, *alerts: Resource) -> Receipt:
+async def notify(receiver: Receiver, *alerts: Resource) -> Receipt:
     """Send a notification to a receiver."""
     return await receiver.ingest(Webhook(version="4", group_key="{}", alerts=list(alerts)))
 

@@ -4,10 +4,6 @@ uninstall NAMESPACE NAME SECONDS: delete a FlinkDeployment and wait until it is 
 removes operators and what they manage at the same time, and an object that waits for the finalizer of an operator
 that is gone stays for ever.
 
-let-go NAMESPACE SECONDS: take the controller's finalizer off FlinkRemediations in flight, once no controller
-holds its Lease any more, and delete the remediator's Leases. A controller rarely gives its Lease back: Helm takes its
-rights away at the moment at which it ends it.
-
 apply-crds FILE...: bring our definitions up to date. Helm installs what is in crds/ once and never touches it again.
 
 check-receiver ADDRESS [CA]: is the receiver ready, and does it refuse a delivery without the token? For "helm test".
@@ -27,10 +23,6 @@ from typing import Any
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 MERGE = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
-REMEDIATION_GROUP = "remediation.streaming-monitoring.dev"
-FINALIZER = f"{REMEDIATION_GROUP}/in-flight"
-CONTROLLER_LEASE = "streaming-monitoring-remediator-controller"
-TARGET_LABEL = f"{REMEDIATION_GROUP}/target"
 ATTEMPTS = 10  # after its definition has changed, a kind cannot be listed for a moment
 MANAGER = "helm"  # Helm 4 applies definitions at install: under another name a later install would be a conflict
 
@@ -92,43 +84,6 @@ def uninstall(api: Api, namespace: str, name: str, patience: float, pause: float
     return f"Flink's operator did not answer for {patience:.0f} s; deleted without it"
 
 
-def let_go(api: Api, namespace: str, patience: float, pause: float = 1) -> str:
-    """Take the finalizer off FlinkRemediations and delete Leases; returns what happened, in words."""
-    leases = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
-    ended = await_end(api, f"{leases}/{CONTROLLER_LEASE}", patience, pause)
-    api.call("DELETE", f"{leases}/{CONTROLLER_LEASE}")
-    for lease in (api.call("GET", f"{leases}?labelSelector={TARGET_LABEL}") or {"items": []})["items"]:
-        api.call("DELETE", f"{leases}/{lease['metadata']['name']}")
-    freed = 0
-    remediations = f"/apis/{REMEDIATION_GROUP}/v1alpha1/namespaces/{namespace}/flinkremediations"
-    for remediation in (api.call("GET", remediations) or {"items": []})["items"]:
-        metadata = remediation["metadata"]
-        finalizers = metadata.get("finalizers") or []
-        if FINALIZER in finalizers:
-            rest = [finalizer for finalizer in finalizers if finalizer != FINALIZER]
-            # The version: whoever changed the list meanwhile is not overwritten; the Job tries again.
-            body = {"metadata": {"finalizers": rest, "resourceVersion": metadata["resourceVersion"]}}
-            api.call("PATCH", f"{remediations}/{metadata['name']}", body)
-            freed += 1
-    return f"{ended}; {freed} were in flight"
-
-
-def await_end(api: Api, path: str, patience: float, pause: float) -> str:
-    """Wait until nobody leads by a Lease, judged as a candidate would; returns why that is so, in words."""
-    seen, since = None, time.monotonic()
-    end = since + patience
-    while time.monotonic() < end:
-        spec = (api.call("GET", path) or {"spec": {}})["spec"]
-        if not spec.get("holderIdentity"):
-            return "the controller has ended"
-        if spec["renewTime"] != seen:
-            seen, since = spec["renewTime"], time.monotonic()
-        elif time.monotonic() - since >= spec["leaseDurationSeconds"]:
-            return "the controller's Lease has expired"
-        time.sleep(pause)
-    return f"a controller still runs after {patience:.0f} s"
-
-
 def apply_crds(api: Api, paths: Sequence[Path]) -> Iterator[str]:
     """Apply definitions from JSON files by server-side apply; yields what happened to each, in words."""
     for path in paths:
@@ -165,9 +120,6 @@ def main(command: str, *arguments: str) -> None:
     if command == "uninstall":
         namespace, name, patience = arguments
         print(f"FlinkDeployment {namespace}/{name}: {uninstall(connect(), namespace, name, float(patience))}")
-    elif command == "let-go":
-        namespace, patience = arguments
-        print(f"FlinkRemediations in {namespace}: {let_go(connect(), namespace, float(patience))}")
     elif command == "apply-crds":
         for line in apply_crds(connect(), [Path(argument) for argument in arguments]):
             print(line, flush=True)

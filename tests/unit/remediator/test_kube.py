@@ -4,15 +4,16 @@ import json
 
 import pytest
 from kubernetes.aio.client.exceptions import ApiException
+from remediator.adapters.api_server import translate
 from remediator.adapters.kube import (
     AlreadyExists,
     Conflict,
+    Expired,
     Forbidden,
     KubeError,
     NotFound,
     Rejected,
     Unavailable,
-    translate,
 )
 
 QUOTA = 'Operation cannot be fulfilled on resourcequotas "records": the object has been modified'
@@ -47,6 +48,7 @@ UNREACHED = 'Internal error occurred: failed calling webhook "flink.example.com"
         (500, "InternalError", UNREACHED, Unavailable),
         (503, "ServiceUnavailable", "apiserver is shutting down", Unavailable),
         (504, "Timeout", "", Unavailable),
+        (410, "Expired", "too old resource version: 1 (7)", Expired),
         (404, "NotFound", 'flinkdeployments "job" not found', NotFound),
     ],
 )

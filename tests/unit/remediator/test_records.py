@@ -1,29 +1,43 @@
-"""What the metrics say of the FlinkRemediations that exist: the dashboards list them by it."""
+"""What the controller knows of all FlinkRemediations, and what the metrics say of them for the dashboards."""
 
+from collections.abc import Iterator
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from prometheus_client import REGISTRY
-from remediator.services.recorder import Recorder
-from remediator.services.resources import Remediation, read_remediation
+from remediator.adapters.kube import Resource
+from remediator.api.names import RESOLVED_ANNOTATION, RETRY_ANNOTATION
+from remediator.api.remediation import TargetReference
+from remediator.services.records import Records
 from worlds import NOW
 
 METRIC = "remediator_remediation_phase_timestamp_seconds"
 
 
-def remediation(name: str, **status: Any) -> Remediation:
-    return read_remediation(
-        {
-            "metadata": {"namespace": "streaming", "name": name, "uid": name, "creationTimestamp": NOW.isoformat()},
-            "spec": {
-                "policyRef": {"name": "high-kafka-lag", "uid": "u"},
-                "target": {"namespace": "jobs", "name": "ml-recommender"},
-                "alert": {"name": "HighKafkaLag", "fingerprint": "f", "startsAt": NOW.isoformat(), "labels": {}},
-            },
-            "status": status,
-        }
-    )
+@pytest.fixture
+def records() -> Iterator[Records]:
+    found = Records()
+    yield found
+    found.retain("streaming", set())
+
+
+def remediation(name: str, version: int = 1, **status: Any) -> Resource:
+    return {
+        "metadata": {
+            "namespace": "streaming",
+            "name": name,
+            "uid": name,
+            "creationTimestamp": NOW.isoformat(),
+            "resourceVersion": str(version),
+        },
+        "spec": {
+            "policyRef": {"name": "high-kafka-lag", "uid": "u"},
+            "target": {"namespace": "jobs", "name": "ml-recommender", "uid": "u-1"},
+            "alert": {"name": "HighKafkaLag", "fingerprint": name, "startsAt": NOW.isoformat(), "labels": {}},
+        },
+        "status": status,
+    }
 
 
 def series() -> dict[tuple[str, ...], float]:
@@ -36,46 +50,71 @@ def series() -> dict[tuple[str, ...], float]:
 TARGET = ("jobs", "ml-recommender", "HighKafkaLag")
 
 
-def test_each_record_is_one_series_that_says_since_when() -> None:
+def test_each_record_is_one_series_that_says_since_when(records: Records) -> None:
     later = NOW + timedelta(seconds=90)
     entries = [
         {"time": NOW.isoformat(), "phase": "Executing", "reason": "Planned"},
         {"time": later.isoformat(), "phase": "Succeeded", "reason": "Verified"},
         {"time": (later + timedelta(hours=1)).isoformat(), "phase": "Succeeded", "reason": "ScaledBack"},
     ]
-    ended = remediation("b", phase="Succeeded", reason="ScaledBack", action="Scale 2 to 4", timeline=entries)
-    recorder = Recorder(SimpleNamespace(), "test")  # type: ignore[arg-type]
-    recorder.show([remediation("a"), ended])
+    records.take(remediation("a"))
+    records.take(remediation("b", phase="Succeeded", reason="ScaledBack", action="Scale 2 to 4", timeline=entries))
     assert series() == {
         ("a", *TARGET, "", "Pending", ""): NOW.timestamp(),
         ("b", *TARGET, "Scale 2 to 4", "Succeeded", "ScaledBack"): later.timestamp(),
     }
 
 
-async def test_a_transition_takes_the_place_of_the_phase_before() -> None:
-    class Kube:
-        async def replace_status(self, _kind: object, _namespace: str, _name: str, resource: Any) -> Any:
-            return resource
-
-        async def create(self, *_: object) -> None:
-            """Events are not looked at here."""
-
-    recorder = Recorder(Kube(), "test")  # type: ignore[arg-type]
-    before = remediation("a")
-    recorder.show([before])
-    entry = {"time": "2026-11-24T22:58:38.123987Z", "phase": "Executing", "reason": "Planned"}
-    after = remediation("a", phase="Executing", reason="Planned", timeline=[entry])
-    written = await recorder.record(before, after.status)
-    executing = ("a", *TARGET, "", "Executing", "Planned")
-    assert list(series()) == [executing]
-    # A mark on a graph stays where it is when the record is read from the API server, which keeps milliseconds.
-    at_once = series()[executing]
-    recorder.show([read_remediation(written.resource)])
-    assert series() == {executing: at_once}
+def test_a_transition_takes_the_place_of_the_phase_before(records: Records) -> None:
+    records.take(remediation("a"))
+    entry = {"time": NOW.isoformat(), "phase": "Executing", "reason": "Planned"}
+    records.take(remediation("a", 2, phase="Executing", reason="Planned", timeline=[entry]))
+    assert list(series()) == [("a", *TARGET, "", "Executing", "Planned")]
 
 
-def test_what_is_gone_is_no_series() -> None:
-    recorder = Recorder(SimpleNamespace(), "test")  # type: ignore[arg-type]
-    recorder.show([remediation("a"), remediation("b")])
-    recorder.show([remediation("b")])
+def test_what_is_gone_is_no_series(records: Records) -> None:
+    for name in ("a", "b"):
+        records.take(remediation(name))
+    records.remove("streaming", "a")
     assert [name for name, *_ in series()] == ["b"]
+
+
+def test_the_series_do_not_grow_with_the_records(records: Records) -> None:
+    for number in range(1000):
+        entry = {"time": (NOW + timedelta(seconds=number)).isoformat(), "phase": "Refused", "reason": "NotOptedIn"}
+        records.take(remediation(f"r-{number}", phase="Refused", reason="NotOptedIn", timeline=[entry]))
+    records.take(remediation("in-work"))
+    shown = {name for name, *_ in series()}
+    assert shown == {"in-work", *(f"r-{number}" for number in range(800, 1000))}, "the newest"
+
+
+def test_an_older_version_that_comes_late_changes_nothing(records: Records) -> None:
+    assert records.take(remediation("a", 7, phase="Verifying", reason="Patched"))
+    assert not records.take(remediation("a", 6, phase="Executing", reason="Planned"))
+    assert (
+        records.siblings("b", TargetReference(namespace="jobs", name="ml-recommender"), False)[0].phase == "Verifying"
+    )
+
+
+def test_the_metadata_of_others_are_brought_by_the_other_watch(records: Records) -> None:
+    records.take(remediation("a", 3, phase="Succeeded", reason="Verified"))
+    metadata = remediation("a", 4)["metadata"]
+    records.put({"metadata": {**metadata, "annotations": {RESOLVED_ANNOTATION: NOW.isoformat()}}})
+    (sibling,) = records.siblings("b", TargetReference(namespace="jobs", name="ml-recommender"), False)
+    assert (sibling.phase, sibling.resolved) == ("Succeeded", True)
+
+
+async def test_what_has_ended_is_looked_at_when_a_person_asks_for_it(records: Records) -> None:
+    records.take(remediation("a", 3, phase="Refused", reason="NotOptedIn"))
+    asked = {**remediation("a", 4)["metadata"], "annotations": {RETRY_ANNOTATION: "opted in now"}}
+    records.put({"metadata": asked})
+    assert await records.next_to_be_looked_at() == "a"
+
+
+def test_only_a_storm_looks_at_other_targets(records: Records) -> None:
+    other = remediation("other", phase="Verifying", reason="Patched")
+    other["spec"]["target"]["name"] = "fraud"
+    records.take(other)
+    target = TargetReference(namespace="jobs", name="ml-recommender")
+    assert records.siblings("a", target, storm=False) == ()
+    assert [sibling.name for sibling in records.siblings("a", target, storm=True)] == ["other"]

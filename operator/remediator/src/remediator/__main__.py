@@ -78,6 +78,13 @@ def parser() -> argparse.ArgumentParser:
         kind=_period,
         default="30s",
     )
+    _option(
+        controller,
+        "history-limit",
+        help="how many FlinkRemediations are kept, of all policies; what budgets are counted from stays beyond it",
+        kind=int,
+        default="2000",
+    )
     definitions = commands.add_parser("crds", help="print the CustomResourceDefinitions, or apply them")
     definitions.add_argument("--apply", action="store_true", help="apply them to the cluster, on the server side")
     _option(definitions, "kubeconfig", help="file to connect by with --apply; default: the usual ones", kind=Path)
@@ -179,6 +186,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 prometheus_url=arguments.prometheus_url,
                 flink_rest_url_template=arguments.flink_rest_url_template,
                 sweep_period=arguments.sweep_period,
+                history_limit=arguments.history_limit,
             )
         )
     return 0

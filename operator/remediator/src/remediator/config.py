@@ -44,3 +44,5 @@ class ControllerConfig(Config):
     flink_rest_url_template: str
     sweep_period: timedelta
     """How often what has ended is swept, and the watch is checked."""
+    history_limit: int
+    """How many FlinkRemediations are kept, of all policies."""

@@ -3,6 +3,7 @@
 Source: https://nightlies.apache.org/flink/flink-docs-release-1.19/docs/ops/rest_api/
 """
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -28,9 +29,10 @@ class FlinkRest:
         """Return a job, or None while the JobManager does not answer, does not know it, or answers in another form."""
         base = self._url_template.format(namespace=namespace, name=name)
         try:
-            return to_job(
-                await self._get(f"{base}/jobs/{job_id}"), await self._get(f"{base}/jobs/{job_id}/checkpoints")
+            details, checkpoints = await asyncio.gather(
+                self._get(f"{base}/jobs/{job_id}"), self._get(f"{base}/jobs/{job_id}/checkpoints")
             )
+            return to_job(details, checkpoints)
         except (httpx.HTTPError, ValueError):
             return None
 

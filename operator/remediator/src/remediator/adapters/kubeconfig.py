@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kubernetes.aio import client, config
 
-from remediator.adapters.kube import ApiServer, KubeError
+from remediator.adapters.api_server import ApiServer
+from remediator.adapters.kube import KubeError
 
 # It logs that there is no kubeconfig, which is how it is in a pod.
 logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)

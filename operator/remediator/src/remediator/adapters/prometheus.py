@@ -11,6 +11,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
 
 _TOLD_LENGTH = 300
+_TROUBLE = (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,24 @@ class Prometheus:
     async def query(self, promql: str) -> Answer:
         """Run an instant query. Whatever goes wrong is in the answer."""
         try:
-            async with asyncio.timeout(2 * self._timeout + 1):
-                result = await asyncio.to_thread(self._connection.custom_query, promql)
-            return to_answer(result)
+            return to_answer(await self._ask(promql))
         except TimeoutError:
             return Answer(None, trouble="no answer in time")
-        except (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError) as error:
+        except _TROUBLE as error:
             return Answer(None, trouble=str(error)[:_TOLD_LENGTH])
+
+    async def vector(self, promql: str) -> list[tuple[dict[str, str], float]] | None:
+        """Run an instant query; returns the labels and the value of each series with a finite one, or None where there
+        is no answer, or one of another form."""
+        try:
+            series = [(one["metric"], float(one["value"][1])) for one in await self._ask(promql)]
+        except (TimeoutError, *_TROUBLE):
+            return None
+        return [(labels, value) for labels, value in series if math.isfinite(value)]
+
+    async def _ask(self, promql: str) -> Any:
+        async with asyncio.timeout(2 * self._timeout + 1):
+            return await asyncio.to_thread(self._connection.custom_query, promql)
 
 
 def to_answer(result: Any) -> Answer:

@@ -37,6 +37,12 @@ INCIDENT_LABEL: Final = f"{GROUP}/incident"
 """Label of a FlinkRemediation: hash of policy, target and alert fingerprint. Its records answer one incident after the
 other."""
 
+ENDED_LABEL: Final = f"{GROUP}/ended"
+"""Label of a FlinkRemediation on which nobody works any more: the controller watches those without it."""
+
+RESOLVED_LABEL: Final = f"{GROUP}/resolved"
+"""Label of a FlinkRemediation whose alert is resolved: resync reads those without it."""
+
 POLICY_LABEL: Final = f"{GROUP}/policy"
 """Label of a FlinkRemediation: name of its policy."""
 

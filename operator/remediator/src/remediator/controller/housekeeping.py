@@ -1,48 +1,44 @@
-"""What the controller does beside remediating: it sweeps, checks that its own watch brings it everything, and exports
-which job reads with which consumer group."""
+"""What the controller does beside remediating: it sweeps, checks that kopf's watch brings it everything, exports which
+job reads with which consumer group, and measures itself."""
 
 import asyncio
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from remediator.adapters.kube import KubeError
-from remediator.services.consumer_groups import ConsumerGroupListing
+from remediator.controller.queue import WorkQueue
 from remediator.services.gather import Clock
+from remediator.services.index import TargetIndex
+from remediator.services.partitions import Partitions
 from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
 from remediator.telemetry.server import Health
 
 log = logging.getLogger(__name__)
 
-
-class Attendance:
-    """The FlinkRemediations that a daemon works on: one older than ``grace`` has one, or the watch is silent."""
-
-    def __init__(self, grace: timedelta) -> None:
-        self._grace = grace
-        self._names: set[str] = set()
-
-    @contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Be there for one as long as the block lasts."""
-        self._names.add(name)
-        try:
-            yield
-        finally:
-            self._names.discard(name)
-
-    def missing(self, in_flight: dict[str, datetime], now: datetime) -> list[str]:
-        """Return who of those in flight should have somebody, and has nobody."""
-        return sorted(
-            name for name, created in in_flight.items() if name not in self._names and now - created > self._grace
-        )
+_LOOP_SECONDS = 0.05
 
 
-async def keep_house(sweeper: Sweeper, attendance: Attendance, health: Health, period: timedelta, clock: Clock) -> None:
+def unattended(in_work: dict[str, datetime], queue: WorkQueue, now: datetime, grace: timedelta) -> list[str]:
+    """Return the FlinkRemediations in work that the queue should have, and has not: the watch is silent."""
+    return sorted(name for name, created in in_work.items() if name not in queue and now - created > grace)
+
+
+async def keep_house(
+    sweeper: Sweeper,
+    partitions: Partitions,
+    targets: TargetIndex,
+    queue: WorkQueue,
+    health: Health,
+    period: timedelta,
+    clock: Clock,
+) -> None:
     """Sweep and check for ever. A watch that stays silent makes the process unhealthy, so that it is restarted."""
     while True:
+        metrics.CONSUMER_GROUPS.replace(
+            (t.ref.namespace, group, t.ref.name) for t in targets for group in t.consumer_groups
+        )
+        await partitions.refresh()
         await asyncio.sleep(period.total_seconds())
         try:
             swept = await sweeper.sweep()
@@ -52,7 +48,7 @@ async def keep_house(sweeper: Sweeper, attendance: Attendance, health: Health, p
         except Exception:
             log.exception("not swept")  # the next one finds the world a little different
             continue
-        missing = attendance.missing(swept.in_flight, clock())
+        missing = unattended(swept.in_work, queue, clock(), grace=period)
         health.watch_works(not missing)
         if missing:
             log.error("the watch is silent: nobody works on these", extra={"remediations": missing})
@@ -60,13 +56,10 @@ async def keep_house(sweeper: Sweeper, attendance: Attendance, health: Health, p
             metrics.WATCH_TIMESTAMP.set_to_current_time()
 
 
-async def keep_listing(listing: ConsumerGroupListing, period: timedelta) -> None:
-    """Keep the exported consumer groups current, for ever."""
+async def measure_loop() -> None:
+    """Measure for ever how late the event loop runs what is due."""
+    loop = asyncio.get_running_loop()
     while True:
-        try:
-            await listing.refresh()
-        except KubeError as error:
-            log.warning("consumer groups not listed", extra={"error": str(error)})
-        except Exception:
-            log.exception("consumer groups not listed")
-        await asyncio.sleep(period.total_seconds())
+        due = loop.time() + _LOOP_SECONDS
+        await asyncio.sleep(_LOOP_SECONDS)
+        metrics.LOOP_LAG.observe(max(loop.time() - due, 0))

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator
 
 import kopf
 
-from remediator.adapters.kube import POLICIES, ApiServer, KubeError, connect
+from remediator.adapters.api_server import ApiServer, connect
+from remediator.adapters.kube import POLICIES, KubeError
 from remediator.adapters.leader import LeaderLease
 from remediator.config import ControllerConfig
 from remediator.controller import handlers  # noqa: F401  (registers them)

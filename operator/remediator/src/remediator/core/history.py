@@ -17,6 +17,8 @@ class Record:
     """None while it has not ended."""
     alert_started: datetime
     resolved: bool
+    acted: datetime | None = None
+    """When its last action was begun; None if it came to none."""
 
 
 def remembered(policies: Iterable[PolicySpec]) -> timedelta:
@@ -41,3 +43,23 @@ def expendable(
         for r in newest_first[limit:]
         if r.finished is not None and now - r.finished >= ttl and (r.resolved or now - r.alert_started > max_alert_age)
     ]
+
+
+def surplus(
+    records: Iterable[Record], now: datetime, total: int, needed: timedelta, max_alert_age: timedelta
+) -> list[str]:
+    """Return the names to delete, the oldest first, so that at most ``total`` records of all policies and targets are
+    left: an alert that comes and goes for weeks fills no etcd.
+
+    What was done within ``needed`` stays, for budgets and cooldowns are counted from it, and so does the record of an
+    alert that may still fire.
+    """
+    oldest_first = sorted(records, key=lambda r: (r.created, r.name))
+    may_go = [
+        r.name
+        for r in oldest_first
+        if r.finished is not None
+        and (r.acted is None or now - r.acted > needed)
+        and (r.resolved or now - r.alert_started > max_alert_age)
+    ]
+    return may_go[: max(len(oldest_first) - total, 0)]

@@ -63,7 +63,7 @@ class Job:
         return max(known, key=lambda c: c.id, default=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sibling:
     """Another remediation: what budgets, cooldowns and storms are counted from."""
 

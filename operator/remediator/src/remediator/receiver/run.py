@@ -9,7 +9,7 @@ from aiohttp import web
 from prometheus_client import start_http_server
 
 from remediator.adapters.alertmanager import Alertmanager
-from remediator.adapters.kube import connect
+from remediator.adapters.api_server import connect
 from remediator.config import ReceiverConfig
 from remediator.receiver.app import make_app
 from remediator.receiver.certificate import Certificate
@@ -17,6 +17,7 @@ from remediator.receiver.token import TokenFile
 from remediator.services.incidents import Incidents
 from remediator.services.ingest import Ingest
 from remediator.services.resync import Resync
+from remediator.services.watched import Watched
 
 
 async def run(config: ReceiverConfig) -> None:
@@ -30,19 +31,22 @@ async def run(config: ReceiverConfig) -> None:
         tls = Certificate(config.tls_cert_file, config.tls_key_file).context
     start_http_server(config.metrics_port)
     async with connect(config.kubeconfig) as kube, httpx.AsyncClient(timeout=10) as http:
-        ingest = Ingest(kube, config.namespace, config.target_namespaces)
+        watched = Watched(kube, config.namespace, config.target_namespaces)
+        ingest = Ingest(kube, watched, config.namespace, config.target_namespaces)
         runner = web.AppRunner(make_app(ingest, token, config.max_body_bytes), handle_signals=False)
         await runner.setup()
         alertmanager = Alertmanager(http, config.alertmanager_urls, config.alertmanager_receiver)
-        resync = Resync(alertmanager, ingest, Incidents(kube, config.namespace), lambda: datetime.now(UTC))
+        incidents = Incidents(kube, config.namespace, watched.incidents, watched.incidents_fresh)
+        resync = Resync(alertmanager, ingest, incidents, lambda: datetime.now(UTC))
         comparing = asyncio.create_task(_compare(resync, config.resync_period)) if config.alertmanager_urls else None
-        try:
-            await web.TCPSite(runner, port=config.port, ssl_context=tls).start()
-            await stop.wait()
-        finally:
-            if comparing is not None:
-                comparing.cancel()
-            await runner.cleanup()
+        async with watched.watching():
+            try:
+                await web.TCPSite(runner, port=config.port, ssl_context=tls).start()
+                await stop.wait()
+            finally:
+                if comparing is not None:
+                    comparing.cancel()
+                await runner.cleanup()
 
 
 async def _compare(resync: Resync, period: timedelta) -> None:

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, Conflict, Kube, NotFound, Rejected, Unavailable
-from remediator.adapters.target_leases import TargetLeases
 from remediator.api.names import PLAN_ANNOTATION
 from remediator.api.policy import ActionType, Mode, PolicySpec
 from remediator.api.reasons import Phase, Reason
@@ -18,7 +17,6 @@ from remediator.core import verification
 from remediator.core.flinkdeployment import FlinkDeployment, Unreadable, parse
 from remediator.core.guards import BEFORE_PATCH_CHAIN, first_objection
 from remediator.core.interventions import heeded, told
-from remediator.core.naming import target_hash
 from remediator.core.patch import inverse_id
 from remediator.core.record import advance, describe, end_attempt
 from remediator.services.gather import Clock, Gatherer
@@ -35,14 +33,13 @@ LONGEST_BACKOFF = timedelta(seconds=15)
 class Actor:
     """Takes remediations that have a plan to their end, or to the next rung of the ladder."""
 
-    def __init__(self, kube: Kube, gatherer: Gatherer, leases: TargetLeases, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, kube: Kube, gatherer: Gatherer, recorder: Recorder, clock: Clock) -> None:
         self._kube = kube
         self._gatherer = gatherer
-        self._leases = leases
         self._recorder = recorder
         self._clock = clock
 
-    async def execute(self, remediation: Remediation, policy: PolicySpec | None) -> timedelta | None:
+    async def execute(self, remediation: Remediation, policy: PolicySpec | None) -> timedelta:
         """Apply the plan's patch, unless it was applied already; ``policy`` is None where there is none any more."""
         plan = _plan(remediation)
         status = remediation.status
@@ -82,7 +79,7 @@ class Actor:
         await self._record(remediation, Phase.VERIFYING, Reason.PATCHED, message, times=times)
         return WHILE_VERIFYING
 
-    async def verify(self, remediation: Remediation, policy: PolicySpec) -> timedelta | None:
+    async def verify(self, remediation: Remediation, policy: PolicySpec) -> timedelta:
         """Compare what is seen with the plan."""
         plan, status = _plan(remediation), remediation.status
         seen = await self._gatherer.observation(remediation, policy)
@@ -115,7 +112,7 @@ class Actor:
                 )
                 return AT_ONCE
 
-    async def revert(self, remediation: Remediation, policy: PolicySpec) -> timedelta | None:
+    async def revert(self, remediation: Remediation, policy: PolicySpec) -> timedelta:
         """Apply the inverse patch, unless it was applied already, and see that the job runs as before; then the next
         rung of the ladder, or the end."""
         plan, status = _plan(remediation), remediation.status
@@ -145,7 +142,7 @@ class Actor:
         await self._record(remediation, Phase.VERIFYING, Reason.REVERTING, message, times=times)
         return WHILE_VERIFYING
 
-    async def cancel(self, remediation: Remediation, intervention: Intervention) -> timedelta | None:
+    async def cancel(self, remediation: Remediation, intervention: Intervention) -> timedelta:
         """Stop where it is, because a person asked for it; what was patched is left as it is."""
         status, plan = remediation.status, remediation.status.plan
         by = f"Cancelled by {told(intervention)}."
@@ -166,12 +163,11 @@ class Actor:
 
     async def finish(
         self, remediation: Remediation, phase: Phase, reason: Reason, message: str, **changes: Any
-    ) -> timedelta | None:
-        """Write the end, and give the target back."""
+    ) -> timedelta:
+        """Write the end."""
         changes["attempts"] = end_attempt(remediation.status, self._clock(), reason, message)
         await self._record(remediation, phase, reason, message, **changes)
-        await self._release(remediation)
-        return None
+        return AT_ONCE
 
     def _reason_to_stop(
         self, remediation: Remediation, policy: PolicySpec | None, target: FlinkDeployment
@@ -194,7 +190,7 @@ class Actor:
 
     async def _verify_revert(
         self, remediation: Remediation, policy: PolicySpec, reverted: datetime, why: str
-    ) -> timedelta | None:
+    ) -> timedelta:
         plan = _plan(remediation)
         verdict = verification.judge_revert(plan, reverted, await self._gatherer.seen(remediation))
         if isinstance(verdict, verification.TakenBack):
@@ -204,7 +200,7 @@ class Actor:
             await self._record(remediation, Phase.VERIFYING, Reason.REVERTING, message)
         return WHILE_VERIFYING
 
-    async def _not_taken_back(self, remediation: Remediation, policy: PolicySpec, why: str) -> timedelta | None:
+    async def _not_taken_back(self, remediation: Remediation, policy: PolicySpec, why: str) -> timedelta:
         plan = _plan(remediation)
         target = await self._gatherer.target(remediation)
         if target is not None and not target.opted_in:
@@ -216,7 +212,7 @@ class Actor:
         message = f"{why} Not taken back: somebody else has changed it meanwhile."
         return await self.finish(remediation, Phase.INEFFECTIVE, Reason.CHANGED_BY_OTHERS, message)
 
-    async def _revert_again(self, remediation: Remediation, message: str) -> timedelta | None:
+    async def _revert_again(self, remediation: Remediation, message: str) -> timedelta:
         plan, began = _plan(remediation), remediation.status.times.reverting
         assert began is not None
         if self._clock() - began < plan.timeout:
@@ -240,7 +236,7 @@ class Actor:
 
     async def _next_rung(
         self, remediation: Remediation, policy: PolicySpec, reason: Reason, message: str, **changes: Any
-    ) -> timedelta | None:
+    ) -> timedelta:
         plan, status = _plan(remediation), remediation.status
         cancelled = remediation.asked(InterventionKind.CANCEL, self._clock())
         if cancelled is not None:
@@ -260,7 +256,6 @@ class Actor:
             attempts=end_attempt(status, self._clock(), reason, message),
             step=step,
         )
-        await self._release(remediation)
         return AT_ONCE
 
     async def _changed_meanwhile(self, remediation: Remediation) -> timedelta:
@@ -280,7 +275,6 @@ class Actor:
     async def _back_to_pending(self, remediation: Remediation, reason: Reason, why: str, **changes: Any) -> timedelta:
         times = Times(approval_requested=remediation.status.times.approval_requested)
         await self._record(remediation, Phase.PENDING, reason, why, times=times, **changes)
-        await self._release(remediation)
         return AT_ONCE
 
     async def patch(self, remediation: Remediation, operations: str) -> FlinkDeployment:
@@ -293,9 +287,6 @@ class Actor:
     ) -> Remediation:
         status = advance(remediation.status, self._clock(), phase, reason, message, **changes)
         return await self._recorder.record(remediation, status)
-
-    async def _release(self, remediation: Remediation) -> None:
-        await self._leases.release(target_hash(remediation.spec.target), remediation.name)
 
 
 def _plan(remediation: Remediation) -> Plan:

@@ -1,7 +1,5 @@
 """Lets an owner's change of a job's parallelism take effect where overrides of an earlier scale hide it, or says so."""
 
-from collections.abc import Iterable
-
 from remediator.adapters.kube import Conflict, Rejected
 from remediator.api.policy import Mode, PolicySpec
 from remediator.api.reasons import Reason
@@ -16,7 +14,7 @@ from remediator.services.resources import Remediation
 
 
 class HandBack:
-    """Looks at the scale that each FlinkDeployment got last."""
+    """Looks at a FlinkDeployment beside the record that scaled it last."""
 
     def __init__(self, gatherer: Gatherer, actor: Actor, recorder: Recorder, clock: Clock) -> None:
         self._gatherer = gatherer
@@ -24,13 +22,14 @@ class HandBack:
         self._recorder = recorder
         self._clock = clock
 
-    async def look(self, remediation: Remediation, policy: PolicySpec | None) -> bool:
-        """Give a job back whose owner has changed its parallelism; returns whether it was. Raises KubeError."""
+    async def look(self, remediation: Remediation, policy: PolicySpec | None) -> bool | None:
+        """Give a job back whose owner has changed its parallelism; returns whether it was, or None where nothing is to
+        be given back. Raises KubeError."""
         plan = remediation.status.plan
         target = await self._gatherer.target(remediation)
         parallelism = hidden_parallelism(plan, target) if plan is not None and target is not None else None
         if plan is None or target is None or parallelism is None or target.uid != remediation.spec.target.uid:
-            return False
+            return None
         obstacle = await self._obstacle(remediation, policy)
         if not obstacle:
             try:
@@ -64,16 +63,3 @@ class HandBack:
         status = remediation.status
         if (status.reason, status.message) != (reason, message):
             await self._recorder.record(remediation, advance(status, self._clock(), status.phase, reason, message))
-
-
-def latest_scales(remediations: Iterable[Remediation]) -> list[Remediation]:
-    """Return the remediation that scaled each FlinkDeployment last, where it has ended."""
-    latest: dict[tuple[str, str], Remediation] = {}
-    for remediation in remediations:
-        plan, planned = remediation.status.plan, remediation.status.attempts
-        if plan is None or not planned or not plan.vertices or not remediation.status.phase.terminal:
-            continue
-        key = (remediation.spec.target.namespace, remediation.spec.target.name)
-        if key not in latest or latest[key].status.attempts[-1].planned < planned[-1].planned:
-            latest[key] = remediation
-    return list(latest.values())

@@ -3,14 +3,14 @@
 Every step does one thing and writes the status. Who crashes in between finds out by the next step.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
-from remediator.adapters.kube import REMEDIATIONS, Kube
-from remediator.adapters.target_leases import IsAlive, TargetLeases
-from remediator.api.names import PLAN_ANNOTATION
+from remediator.adapters.kube import REMEDIATIONS, Conflict, Kube, Resource
+from remediator.api.names import ENDED_LABEL, GROUP, PLAN_ANNOTATION
 from remediator.api.policy import Mode, PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Intervention, InterventionKind, Plan, Times
@@ -27,7 +27,11 @@ from remediator.core.snapshot import Snapshot
 from remediator.services.act import AT_ONCE, Actor
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
-from remediator.services.resources import Remediation, cancelled_too_early, has_ended, read_remediation
+from remediator.services.records import Records
+from remediator.services.resources import Remediation, cancelled_too_early, read_remediation
+
+_OLD_FINALIZER = f"{GROUP}/in-flight"
+"""Earlier versions held a record in work by it."""
 
 # What of a status belongs to an attempt that is over.
 _FRESH: dict[str, Any] = {
@@ -44,33 +48,48 @@ class Reconciler:
     """Drives remediations from Pending to their end."""
 
     def __init__(
-        self, kube: Kube, gatherer: Gatherer, actor: Actor, leases: TargetLeases, recorder: Recorder, clock: Clock
+        self, kube: Kube, records: Records, gatherer: Gatherer, actor: Actor, recorder: Recorder, clock: Clock
     ) -> None:
         self._kube = kube
+        self._records = records
         self._gatherer = gatherer
-        self._leases = leases
         self._recorder = recorder
         self._clock = clock
         self._actor = actor
+        self._targets = Locks()
 
     async def step(self, namespace: str, name: str) -> timedelta | None:
         """Do what is next; returns when to come again, or None when nothing is left to do.
 
         Raises KubeError when the API server does not let it; the step may then be repeated.
         """
-        resource = await self._kube.get(REMEDIATIONS, namespace, name)
+        try:
+            return await self._step(namespace, name)
+        except Conflict:
+            self._records.invalidate(name)
+            raise
+
+    async def _step(self, namespace: str, name: str) -> timedelta | None:
+        resource = self._records.current(name)
         if resource is None:
-            return None
+            resource = await self._kube.get(REMEDIATIONS, namespace, name)
+            if resource is None:
+                self._records.remove(namespace, name)
+                return None
+            self._records.take(resource)
+        if _OLD_FINALIZER in (resource["metadata"].get("finalizers") or ()):
+            rest = [finalizer for finalizer in resource["metadata"]["finalizers"] if finalizer != _OLD_FINALIZER]
+            await self._change(resource, {"finalizers": rest})
+            return AT_ONCE
         remediation = read_remediation(resource)
         if remediation.deleting:
-            return await self._let_go(remediation)
+            return None
         if remediation.status.phase.terminal:
-            retry = remediation.asked(InterventionKind.RETRY, self._clock())
-            if retry is not None:
-                return await self._retry(remediation, retry)
-            metadata = remediation.resource["metadata"]
-            again = cancelled_too_early(metadata, remediation.resource["status"])
-            return await (self._go_on(remediation) if again else self._let_go(remediation))
+            return await self._look_again(remediation)
+        if remediation.ended:
+            # It was begun anew by a version that does not know the label.
+            await self._change(resource, {"labels": {ENDED_LABEL: None}})
+            return AT_ONCE
         reverting = remediation.status.phase is Phase.VERIFYING and remediation.status.times.reverting is not None
         cancel = remediation.asked(InterventionKind.CANCEL, self._clock())
         if cancel is not None and not reverting:
@@ -95,22 +114,37 @@ class Reconciler:
     async def _live_policy(self, remediation: Remediation) -> tuple[PolicySpec | None, Refuse]:
         """Return the policy as it is now, or why there is none."""
         name = remediation.spec.policy_ref.name
-        try:
-            live = await self._gatherer.policy(remediation)
-        except ValidationError as error:
-            return None, Refuse(Reason.POLICY_INVALID, f"The policy {name} is invalid: {error}")
-        return live, Refuse(Reason.POLICY_NOT_FOUND, f"The policy {name} is gone.")
+        about_to_act = remediation.status.phase is Phase.EXECUTING
+        live = await (self._gatherer.policy_now if about_to_act else self._gatherer.policy)(remediation)
+        if live is None:
+            return None, Refuse(Reason.POLICY_NOT_FOUND, f"The policy {name} is gone.")
+        return live.spec, Refuse(Reason.POLICY_INVALID, f"The policy {name} is invalid: {live.problem}")
 
-    async def _without_policy(self, remediation: Remediation, why: Refuse) -> timedelta | None:
+    async def _without_policy(self, remediation: Remediation, why: Refuse) -> timedelta:
         if remediation.status.phase in (Phase.EXECUTING, Phase.VERIFYING):
             return await self._actor.finish(remediation, Phase.FAILED, why.reason, why.message)
         return await self._end(remediation, Phase.REFUSED, why.reason, why.message)
 
-    async def _let_go(self, remediation: Remediation) -> timedelta | None:
-        await self._leases.release(target_hash(remediation.spec.target), remediation.name)
-        return None
+    async def _look_again(self, remediation: Remediation) -> timedelta | None:
+        """Take up again what has ended, where somebody asks for it; else see that nobody watches it any more."""
+        retry = remediation.asked(InterventionKind.RETRY, self._clock())
+        again = cancelled_too_early(remediation.resource["metadata"], remediation.resource["status"])
+        if retry is None and not again:
+            if not remediation.ended:
+                await self._change(remediation.resource, {"labels": {ENDED_LABEL: "true"}})
+            return None
+        if remediation.ended:
+            await self._change(remediation.resource, {"labels": {ENDED_LABEL: None}})
+            return AT_ONCE
+        return await (self._retry(remediation, retry) if retry is not None else self._go_on(remediation))
 
-    async def _retry(self, remediation: Remediation, asked: Intervention) -> timedelta | None:
+    async def _change(self, resource: Resource, metadata: dict[str, Any]) -> None:
+        """Change metadata of a record at the version that was read. Raises Conflict."""
+        own = resource["metadata"]
+        body = {"metadata": {**metadata, "resourceVersion": own["resourceVersion"]}}
+        self._records.take(await self._kube.merge_patch(REMEDIATIONS, own["namespace"], own["name"], body))
+
+    async def _retry(self, remediation: Remediation, asked: Intervention) -> timedelta:
         """Begin anew with the first rung, by the policy as it is now; what was done counts against the budget."""
         now, status = self._clock(), remediation.status
         interventions = heeded(status, asked)
@@ -123,7 +157,7 @@ class Reconciler:
             message = f"Not tried again, as {told(asked)} asked: {why_not}. {status.message}"
             ended = status.model_copy(update={"message": message[:2048], "interventions": interventions})
             await self._recorder.record(remediation, ended)
-            return await self._let_go(remediation)
+            return AT_ONCE
         message = f"Tried again by {told(asked)}. Before: {status.reason}. {status.message}"
         fresh = status.model_copy(update={**_FRESH, "interventions": interventions, "step": 0, "policy": ""})
         await self._recorder.record(remediation, advance(fresh, now, Phase.PENDING, Reason.RETRY_REQUESTED, message))
@@ -137,12 +171,22 @@ class Reconciler:
         await self._recorder.record(remediation, status)
         return AT_ONCE
 
-    async def _decide(self, remediation: Remediation, policy: PolicySpec) -> timedelta | None:
+    async def _decide(self, remediation: Remediation, policy: PolicySpec) -> timedelta:
+        # Whoever decides next about the same target knows what was decided here.
+        async with self._targets.of(target_hash(remediation.spec.target)):
+            return await self._decide_alone(remediation, policy)
+
+    async def _decide_alone(self, remediation: Remediation, policy: PolicySpec) -> timedelta:
         snapshot = await self._gatherer.snapshot(remediation, policy)
         late = _applied_late(remediation, snapshot)
         if late is not None:
             return await self._commit(remediation, late, snapshot)
         decision = decide(snapshot)
+        if isinstance(decision, Cancel) and decision.reason is Reason.DUPLICATE:
+            # It ends by that, so it must be true now: the other's resolution may not have been seen yet.
+            await self._records.refresh(self._kube, remediation.namespace, remediation.spec.target)
+            snapshot = await self._gatherer.snapshot(remediation, policy)
+            decision = decide(snapshot)
         match decision:
             case Refuse(reason, message):
                 return await self._end(remediation, Phase.REFUSED, reason, message)
@@ -171,7 +215,7 @@ class Reconciler:
         reason: Reason,
         message: str,
         **changes: Any,
-    ) -> timedelta | None:
+    ) -> timedelta:
         done = [a for a in remediation.status.attempts if a.reason != Reason.CHANGED_BY_OTHERS]
         if done:
             # Something was done and did not help; that the ladder ends here must not hide it, and wakes somebody unless
@@ -197,11 +241,6 @@ class Reconciler:
 
     async def _commit(self, remediation: Remediation, plan: Plan, snapshot: Snapshot) -> timedelta:
         now, status = self._clock(), remediation.status
-        target = target_hash(remediation.spec.target)
-        holder = await self._leases.acquire(target, remediation.name, self._in_flight(remediation.namespace))
-        if holder is not None:
-            busy = Wait(Reason.TARGET_BUSY, f"{holder} is in flight on the same FlinkDeployment.", now + LOOK_AGAIN)
-            return await self._wait(remediation, busy)
         before = verification.measure(plan, snapshot.job, None)
         confirmed = snapshot.progress.checkpoint
         approved = answer(snapshot, plan).approved
@@ -229,12 +268,25 @@ class Reconciler:
         )
         return AT_ONCE
 
-    def _in_flight(self, namespace: str) -> IsAlive:
-        async def in_flight(name: str) -> bool:
-            resource = await self._kube.get(REMEDIATIONS, namespace, name)
-            return resource is not None and not has_ended(resource["metadata"], resource.get("status") or {})
 
-        return in_flight
+class Locks:
+    """A lock for each key that somebody waits for. One process leads: what it knows of a target is the whole truth."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+
+    @asynccontextmanager
+    async def of(self, key: str) -> AsyncIterator[None]:
+        """Hold the lock of a key as long as the block lasts."""
+        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
+        self._locks[key] = (lock, users + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, users = self._locks.pop(key)
+            if users > 1:
+                self._locks[key] = (lock, users - 1)
 
 
 def _applied_late(remediation: Remediation, snapshot: Snapshot) -> Plan | None:

@@ -1,14 +1,15 @@
 """Writes what happened where people look: status, Events, metrics and the log."""
 
+import asyncio
 import logging
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import groupby
 
 from remediator.adapters.kube import EVENTS, REMEDIATIONS, Kube, KubeError, Resource
 from remediator.api.names import API_VERSION, FIELD_MANAGER
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import RemediationStatus
+from remediator.services.records import Records
 from remediator.services.resources import Remediation, dump
 from remediator.telemetry import metrics
 
@@ -18,11 +19,13 @@ _WARNINGS = (Phase.INEFFECTIVE, Phase.FAILED, Phase.REFUSED, Phase.OVERRIDDEN)
 
 
 class Recorder:
-    """Writes the status first; the rest follows from it and may fail without harm."""
+    """Writes the status first; the rest follows from it, and may be late or fail without harm."""
 
-    def __init__(self, kube: Kube, instance: str) -> None:
+    def __init__(self, kube: Kube, records: Records, instance: str) -> None:
         self._kube = kube
+        self._records = records
         self._instance = instance
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def record(self, remediation: Remediation, status: RemediationStatus) -> Remediation:
         """Write a new status at the version that was read; returns what the API server has now.
@@ -31,12 +34,12 @@ class Recorder:
         """
         resource = {**remediation.resource, "status": dump(status)}
         resource = await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
+        self._records.take(resource)
         written = replace(remediation, resource=resource, status=status)
         before = remediation.status
         if _shown(status) == _shown(before):
             return written
         metrics.TRANSITIONS.labels(status.phase, status.reason).inc()
-        metrics.RECORDS.put(*_record(written))
         self._measure(remediation, status)
         log.info(
             "transition",
@@ -49,12 +52,15 @@ class Recorder:
                 "detail": status.message,
             },
         )
-        await self._events(remediation, status)
+        task = asyncio.create_task(self._events(remediation, status))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         return written
 
-    def show(self, remediations: list[Remediation]) -> None:
-        """Let the metrics tell of exactly these FlinkRemediations."""
-        metrics.RECORDS.replace(map(_record, remediations))
+    async def written(self) -> None:
+        """Wait until what follows from the statuses so far is written, too."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
 
     def _measure(self, remediation: Remediation, status: RemediationStatus) -> None:
         times = status.times
@@ -109,25 +115,6 @@ class Recorder:
 def _shown(status: RemediationStatus) -> tuple[object, ...]:
     """What makes a transition when it changes; who is asked about another plan shall hear of it."""
     return status.phase, status.reason, status.step, status.proposal
-
-
-def _record(remediation: Remediation) -> tuple[str, dict[str, str], float]:
-    spec, status = remediation.spec, remediation.status
-    labels = {
-        "alert": spec.alert.name,
-        "target_namespace": spec.target.namespace,
-        "target": spec.target.name,
-        "action": status.action,
-        "phase": str(status.phase),
-        "reason": status.reason,
-    }
-    entered = remediation.created
-    for phase, entries in groupby(status.timeline, key=lambda entry: entry.phase):
-        if phase is status.phase:
-            entered = next(entries).time
-    # The API server keeps milliseconds; what was just written and what is read later are to be the same moment.
-    entered = entered.replace(microsecond=entered.microsecond // 1000 * 1000)
-    return remediation.name, labels, entered.timestamp()
 
 
 def _reference(api_version: str, kind: str, metadata: Resource) -> Resource:

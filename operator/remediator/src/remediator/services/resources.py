@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from remediator.adapters.kube import Resource
 from remediator.api.alertmanager import Alert
 from remediator.api.base import Model, PreciseTime
-from remediator.api.names import APPROVAL_ANNOTATION, RESOLVED_ANNOTATION, SILENCED_ANNOTATION
+from remediator.api.names import APPROVAL_ANNOTATION, ENDED_LABEL, RESOLVED_ANNOTATION, SILENCED_ANNOTATION
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import (
@@ -79,6 +80,11 @@ class Remediation:
     def deleting(self) -> bool:
         """Whether it is being deleted, and only a finalizer still holds it."""
         return bool(self.resource["metadata"].get("deletionTimestamp"))
+
+    @property
+    def ended(self) -> bool:
+        """Whether its label says that nobody works on it any more."""
+        return ENDED_LABEL in (self.resource["metadata"].get("labels") or {})
 
     @property
     def silenced(self) -> str:
@@ -192,10 +198,39 @@ def needs_work(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
     return is_new(InterventionKind.RETRY, metadata.get("annotations") or {}, heeded)
 
 
+def is_reversible(status: RemediationStatus) -> bool:
+    """Tell whether a FlinkRemediation ended with a scale that helped, and may still be taken back."""
+    plan, times = status.plan, status.times
+    if status.phase is not Phase.SUCCEEDED or plan is None or not plan.inverse or times.scaled_back is not None:
+        return False
+    return status.reason not in (Reason.CHANGED_BY_OTHERS, Reason.PATCH_REJECTED) and times.finished is not None
+
+
 def cancelled_too_early(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
     """Tell whether a FlinkRemediation was cancelled because its alert was resolved, and that was taken back since."""
     cancelled = (status.get("phase"), status.get("reason")) == (Phase.CANCELLED, Reason.ALERT_RESOLVED)
     return cancelled and RESOLVED_ANNOTATION not in (metadata.get("annotations") or {})
+
+
+def in_phase_since(resource: Resource) -> tuple[dict[str, str], float]:
+    """Return what the metrics tell of a FlinkRemediation, of whatever version: labels, and when it entered the phase
+    that it is in, in seconds since 1970."""
+    spec, status = resource.get("spec") or {}, resource.get("status") or {}
+    target, alert = spec.get("target") or {}, spec.get("alert") or {}
+    phase = str(status.get("phase") or Phase.PENDING)
+    labels = {
+        "alert": str(alert.get("name", "")),
+        "target_namespace": str(target.get("namespace", "")),
+        "target": str(target.get("name", "")),
+        "action": str(status.get("action") or ""),
+        "phase": phase,
+        "reason": str(status.get("reason") or ""),
+    }
+    entered = resource["metadata"]["creationTimestamp"]
+    for of_phase, entries in groupby(status.get("timeline") or (), key=lambda entry: entry.get("phase")):
+        if of_phase == phase:
+            entered = next(entries)["time"]
+    return labels, datetime.fromisoformat(entered).timestamp()
 
 
 def read_sibling(resource: Resource, target: TargetReference | None = None) -> Sibling:

@@ -13,7 +13,7 @@ from remediator.core.verification import TakenBack, judge_revert, still_asked
 from remediator.services.act import Actor
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
-from remediator.services.resources import Remediation
+from remediator.services.resources import Remediation, is_reversible
 
 _CHANGED = "somebody else has changed the FlinkDeployment meanwhile"
 
@@ -32,11 +32,8 @@ class ScaleBack:
 
         Raises KubeError, or Unreadable; the next sweep then goes on.
         """
-        status = remediation.status
-        plan, times = status.plan, status.times
-        if status.phase is not Phase.SUCCEEDED or plan is None or not plan.inverse or times.scaled_back is not None:
-            return False
-        if status.reason in (Reason.CHANGED_BY_OTHERS, Reason.PATCH_REJECTED) or times.finished is None:
+        plan, times = remediation.status.plan, remediation.status.times
+        if plan is None or times.finished is None or not is_reversible(remediation.status):
             return False
         after = policy.revert.after if policy else None
         due = after is not None and self._clock() - times.finished >= after.quiet_for

@@ -7,6 +7,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+_FRACTIONS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200)
 
 ALERTS_RECEIVED = Counter(
@@ -30,6 +31,20 @@ ACTION_TO_RECOVERY = Histogram(
     buckets=_SECONDS,
 )
 IN_FLIGHT = Gauge("remediator_remediations_in_flight", "FlinkRemediations that the controller is working on.")
+QUEUE_DEPTH = Gauge("remediator_queue_depth", "FlinkRemediations that are due and wait for a worker.")
+QUEUE_AGE = Gauge("remediator_queue_oldest_seconds", "How long the first of them has been waiting.")
+QUEUE_WAIT = Histogram(
+    "remediator_queue_wait_seconds", "Time from being due to the begin of a step.", buckets=_FRACTIONS
+)
+STEP_DURATION = Histogram("remediator_step_duration_seconds", "Time that a step took.", buckets=_FRACTIONS)
+LOOP_LAG = Histogram(
+    "remediator_event_loop_lag_seconds", "How late the event loop runs what is due.", buckets=_FRACTIONS
+)
+API_REQUESTS = Counter(
+    "remediator_api_requests_total",
+    "Requests to the API server by verb, resource and HTTP status; none: no answer.",
+    ["verb", "resource", "code"],
+)
 LEASE_HELD = Gauge("remediator_lease_held", "1 while this controller holds the Lease and acts.")
 WATCH_TIMESTAMP = Gauge(
     "remediator_watch_event_timestamp_seconds",
@@ -51,36 +66,44 @@ def count_watchdog(seen: bool) -> None:
 
 
 class Records(Collector):
-    """The FlinkRemediations that exist: a gauge with one series each, which says when it entered the phase it is in.
-    Policies limit how many are kept, and so how many series there are."""
+    """The FlinkRemediations in work and the newest that have ended: a gauge with one series each, which says when it
+    entered the phase it is in."""
 
     _LABELS: Final = ("remediation", "alert", "target_namespace", "target", "action", "phase", "reason")
+    ENDED: Final = 200
+    """How many of those that have ended: the series do not grow with the records."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._records: dict[str, tuple[tuple[str, ...], float]] = {}
+        self._in_work: dict[str, tuple[tuple[str, ...], float]] = {}
+        self._ended: dict[str, tuple[tuple[str, ...], float]] = {}
         registry.register(self)
 
-    def put(self, name: str, labels: Mapping[str, str], entered: float) -> None:
+    def put(self, name: str, labels: Mapping[str, str], entered: float, ended: bool) -> None:
         """Say where a FlinkRemediation is: its labels but for its name, and the time in seconds since 1970."""
-        self._records = {**self._records, name: self._record(name, labels, entered)}
+        self.remove(name)
+        values = (name, *(labels[label] for label in self._LABELS[1:]))
+        (self._ended if ended else self._in_work)[name] = (values, entered)
+        if len(self._ended) > 2 * self.ENDED:
+            self._ended = dict(self._newest())
 
-    def replace(self, records: Iterable[tuple[str, Mapping[str, str], float]]) -> None:
-        """Say which ones there are, in the form of put; all others are forgotten."""
-        self._records = {name: self._record(name, labels, entered) for name, labels, entered in records}
+    def remove(self, name: str) -> None:
+        """Forget a FlinkRemediation."""
+        self._in_work.pop(name, None)
+        self._ended.pop(name, None)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Return the series of now; a scrape may come at any moment, from a thread of its own."""
         family = GaugeMetricFamily(
             "remediator_remediation_phase_timestamp_seconds",
-            "When a FlinkRemediation that exists entered the phase it is in.",
+            "When a FlinkRemediation, in work or one of the last to end, entered the phase it is in.",
             labels=self._LABELS,
         )
-        for labels, entered in self._records.values():
+        for labels, entered in [*list(self._in_work.values()), *(one for _, one in self._newest())]:
             family.add_metric(labels, entered)
         yield family
 
-    def _record(self, name: str, labels: Mapping[str, str], entered: float) -> tuple[tuple[str, ...], float]:
-        return (name, *(labels[label] for label in self._LABELS[1:])), entered
+    def _newest(self) -> list[tuple[str, tuple[tuple[str, ...], float]]]:
+        return sorted(self._ended.copy().items(), key=lambda item: item[1][1])[-self.ENDED :]
 
 
 class ConsumerGroups(Collector):
@@ -90,12 +113,12 @@ class ConsumerGroups(Collector):
     LABELS: Final = ("target_namespace", "consumergroup", "app")
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._pairs: dict[str, frozenset[tuple[str, str]]] = {}
+        self._pairs: frozenset[tuple[str, str, str]] = frozenset()
         registry.register(self)
 
-    def replace(self, namespace: str, pairs: Iterable[tuple[str, str]]) -> None:
-        """Say which pairs of a consumer group and a FlinkDeployment's name a namespace has."""
-        self._pairs = {**self._pairs, namespace: frozenset(pairs)}
+    def replace(self, pairs: Iterable[tuple[str, str, str]]) -> None:
+        """Say which there are: namespaces, consumer groups and FlinkDeployments' names."""
+        self._pairs = frozenset(pairs)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Return the series of now; a scrape may come at any moment, from a thread of its own."""
@@ -104,9 +127,8 @@ class ConsumerGroups(Collector):
             "1 for each consumer group that a FlinkDeployment (app) names in its annotation.",
             labels=self.LABELS,
         )
-        for namespace, pairs in self._pairs.items():
-            for group, app in sorted(pairs):
-                family.add_metric((namespace, group, app), 1)
+        for pair in sorted(self._pairs):
+            family.add_metric(pair, 1)
         yield family
 
 
