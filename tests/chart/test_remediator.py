@@ -202,6 +202,7 @@ def test_a_default_policy_is_valid_and_its_query_finds_the_alerts_job(rendered: 
 def test_success_follows_the_alerts_threshold(rendered: Render) -> None:
     query = (
         'streaming:kafka_consumergroup_lag:sum{namespace="{{ labels.namespace }}",'
+        'strimzi_io_cluster="{{ labels.strimzi_io_cluster? }}",'
         'consumergroup="{{ labels.consumergroup }}"} < '
     )
     assert policy(rendered)["verify"]["query"] == query + "1000"

@@ -9,7 +9,7 @@ from remediator.api.base import format_duration, parse_duration
 from remediator.api.policy import Matcher, Operator, TargetSelector
 from remediator.core.matching import ByConsumerGroup, ByName, first_mismatch, is_target, target_query
 from remediator.core.naming import kebab_case
-from remediator.core.template import TemplateError, render
+from remediator.core.template import TemplateError, labels_in, render
 from worlds import TARGET, target
 
 
@@ -116,7 +116,24 @@ def test_a_query_is_filled_in_and_escaped() -> None:
     assert render(text, {"group": 'a"b\\c'}, TARGET) == 'lag{g="a\\"b\\\\c",n="ml-recommender"} < 1'
 
 
-@pytest.mark.parametrize("text", ["{{ labels.absent }}", "{{ other.name }}", "{{ labels.a | upper }}", "{{"])
+def test_a_label_that_may_be_missing_is_empty_then() -> None:
+    text = 'lag{k="{{ labels.kafka? }}",g="{{ labels.group }}"}'
+    assert render(text, {"group": "g", "kafka": "k"}, TARGET) == 'lag{k="k",g="g"}'
+    assert render(text, {"group": "g"}, TARGET) == 'lag{k="",g="g"}'
+    assert labels_in(text) == ["kafka", "group"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ labels.absent }}",
+        "{{ other.name }}",
+        "{{ other.name? }}",
+        "{{ target.other? }}",
+        "{{ labels.a | upper }}",
+        "{{",
+    ],
+)
 def test_what_a_query_cannot_know_is_an_error(text: str) -> None:
     with pytest.raises(TemplateError):
         render(text, {"a": "b"}, TARGET)

@@ -189,7 +189,8 @@ class Verify(Model):
 
     query: Annotated[str, Field(min_length=1, max_length=4096)] | None = None
     """PromQL that returns at least one series when all is well. ``{{ labels.NAME }}`` stands for a label of
-    the alert, ``{{ target.name }}`` and ``{{ target.namespace }}`` for the FlinkDeployment."""
+    the alert, ``{{ labels.NAME? }}`` for one that may be missing, ``{{ target.name }}`` and ``{{ target.namespace }}``
+    for the FlinkDeployment."""
     hold_for: Annotated[Duration, Field(alias="for")] = timedelta(minutes=1)
     """How long the query must hold without a break."""
     timeout: Duration = timedelta(minutes=10)

@@ -300,7 +300,9 @@ def _policy(target: FlinkDeployment) -> Document:
             "target": {"namespace": target.namespace, "consumerGroupLabel": "consumergroup"},
             "actions": [{"type": "Scale", "scale": {"factor": 2, "max": 2 * (target.parallelism or 1)}}],
             "verify": {
-                "query": 'streaming:kafka_consumergroup_lag:sum{consumergroup="{{ labels.consumergroup }}"} < 1000',
+                "query": 'streaming:kafka_consumergroup_lag:sum{namespace="{{ labels.namespace }}",'
+                'strimzi_io_cluster="{{ labels.strimzi_io_cluster? }}",'
+                'consumergroup="{{ labels.consumergroup }}"} < 1000',
                 "for": "1m",
             },
         },

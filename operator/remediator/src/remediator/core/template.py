@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from remediator.api.policy import RevertAfter
 from remediator.api.remediation import TargetReference
 
-_EXPRESSION = re.compile(r"\{\{\s*([a-z]+)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_EXPRESSION = re.compile(r"\{\{\s*([a-z]+)\.([A-Za-z_][A-Za-z0-9_]*)(\??)\s*\}\}")
 
 _LONGEST_STEP = 15
 
@@ -17,16 +17,18 @@ class TemplateError(ValueError):
 
 def render(template: str, labels: Mapping[str, str], target: TargetReference) -> str:
     """Fill ``{{ labels.NAME }}``, ``{{ target.name }}`` and ``{{ target.namespace }}``, escaped for a
-    double-quoted PromQL string. Raises TemplateError for unknown names and for leftover braces."""
+    double-quoted PromQL string. ``{{ labels.NAME? }}`` is empty where the alert lacks the label: a matcher with it
+    takes series without the label, as the alert's were. Raises TemplateError for other unknown names and for leftover
+    braces."""
     scopes: dict[str, Mapping[str, str]] = {
         "labels": labels,
         "target": {"name": target.name, "namespace": target.namespace},
     }
 
     def value(match: re.Match[str]) -> str:
-        scope, name = match.groups()
+        scope, name, optional = match.groups()
         try:
-            text = scopes[scope][name]
+            text = scopes[scope].get(name, "") if optional and scope == "labels" else scopes[scope][name]
         except KeyError:
             raise TemplateError(f"{scope}.{name} is not known here") from None
         return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
@@ -50,4 +52,4 @@ def quiet_query(after: RevertAfter) -> str:
 
 def labels_in(template: str) -> list[str]:
     """Return the labels of the alert that a template names."""
-    return [name for scope, name in _EXPRESSION.findall(template) if scope == "labels"]
+    return [name for scope, name, _ in _EXPRESSION.findall(template) if scope == "labels"]

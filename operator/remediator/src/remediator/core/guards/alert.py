@@ -55,7 +55,8 @@ def policy_sound(s: Snapshot) -> Objection | None:
         except TemplateError as error:
             return Refuse(
                 Reason.POLICY_INVALID,
-                f"{name}: {error}. Name a label that the alert has, target.name or target.namespace.",
+                f"{name}: {error}. Name a label that the alert has, target.name or target.namespace; '?' after a "
+                "label allows it to be missing.",
             )
     return None
 
