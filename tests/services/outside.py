@@ -33,6 +33,8 @@ class Flink:
     """Names of the FlinkDeployments whose JobManager does not answer."""
     slots: int = 1000
     """The highest parallelism that a vertex gets."""
+    load: "Load | None" = None
+    """What the jobs do; None where JobManager REST has no metrics."""
 
     def reconcile(self) -> None:
         """Take up what has changed, as the operator does every few seconds."""
@@ -65,6 +67,8 @@ class Flink:
         target = self.server.find(FLINK_DEPLOYMENTS, namespace, name)
         if target is None or name in self.unreachable:
             raise httpx.ConnectError("no route to host", request=request)
+        if request.url.path.endswith(("/metrics", "/config", "/exceptions")):
+            return job_manager(self.load)(request) if self.load else httpx.Response(200, json=[])
         if rest:
             return httpx.Response(200, json=self._checkpoints(target))
         vertices = [
@@ -78,6 +82,65 @@ class Flink:
         completed = {"id": latest, "latest_ack_timestamp": now, "external_path": f"file:/checkpoints/chk-{latest}"}
         restored = {"id": latest - 1, "restore_timestamp": now, "external_path": f"file:/checkpoints/chk-{latest - 1}"}
         return {"latest": {"completed": completed, "restored": restored}}
+
+
+@dataclass
+class Load:
+    """What a job does, by the metrics of its JobManager."""
+
+    vertices: dict[str, dict[str, tuple[float, float]]]
+    """By id: busy, idle and pressed (ms/s), in and out (records/s), each of the laziest and of the busiest subtask."""
+    cpu_load: float = 0.2
+    garbage: float | None = 20.0
+    """Milliseconds of each second; None before Flink 1.19."""
+    heap: tuple[float, float] = (500, 1000)
+    interval: float = 10.0
+    """Seconds between checkpoints."""
+    start_delay: float = 0.01
+    """Seconds that a barrier needs."""
+    failures: tuple[str, ...] = ()
+    """Stack traces, the latest first."""
+
+
+def job_manager(load: Load) -> Callable[[httpx.Request], httpx.Response]:
+    """Answer the metrics of JobManager REST in the forms of Flink 1.19: a list of aggregates, which is empty where one
+    of the metrics asked for is not there, and no number as a text."""
+    names = {"busy": "busyTime", "idle": "idleTime", "pressed": "backPressuredTime"}
+
+    def metrics(path: list[str]) -> dict[str, tuple[float, float]]:
+        if path[-2] == "taskmanagers":
+            cpu, (used, most) = load.cpu_load, load.heap
+            found = {"Status.JVM.CPU.Load": (cpu, cpu), "Status.JVM.Memory.Heap.Used": (used, used)}
+            found["Status.JVM.Memory.Heap.Max"] = (most, most)
+            if load.garbage is not None:
+                found["Status.JVM.GarbageCollector.All.TimeMsPerSecond"] = (0, load.garbage)
+            return found
+        vertex = load.vertices[path[-3]]
+        found = {f"{long}MsPerSecond": vertex[short] for short, long in names.items()}
+        found |= {"numRecordsInPerSecond": vertex["in"], "numRecordsOutPerSecond": vertex["out"]}
+        delay = load.start_delay * 1e9
+        # 02:59:56, and a subtask that has none yet would show -2^63.
+        found |= {"currentInputWatermark": (1772333996000, 1772333999000)}
+        return found | {"checkpointStartDelayNanos": (0, delay), "checkpointAlignmentTime": (0, 1e6)}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.split("/")
+        if path[-1] == "exceptions":
+            entries = [{"exceptionName": "x", "stacktrace": trace, "timestamp": 0} for trace in load.failures]
+            return httpx.Response(200, json={"exceptionHistory": {"entries": entries, "truncated": False}})
+        if path[-1] == "config":
+            return httpx.Response(200, json={"mode": "exactly_once", "interval": int(load.interval * 1000)})
+        known, asked = metrics(path), request.url.params["get"].split(",")
+        if not set(asked) <= known.keys():
+            return httpx.Response(200, json=[])
+        aggregates = [
+            {"id": name, "min": low, "max": high, "avg": (low + high) / 2}
+            for name in asked
+            for low, high in [known[name]]
+        ]
+        return httpx.Response(200, content=json.dumps(aggregates).replace("NaN", '"NaN"'))
+
+    return answer
 
 
 class Prometheus(BaseAdapter):

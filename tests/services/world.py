@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from remediator.adapters.alertmanager import Alertmanager
+from remediator.adapters.flink_metrics import FlinkMetrics
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, Kind, KubeError, Resource
 from remediator.adapters.prometheus import Prometheus
@@ -14,6 +15,7 @@ from remediator.adapters.reflector import Reflector
 from remediator.api.alertmanager import Webhook
 from remediator.api.names import ENDED_LABEL
 from remediator.services.act import Actor
+from remediator.services.diagnose import Diagnoser
 from remediator.services.gather import Gatherer
 from remediator.services.handback import HandBack
 from remediator.services.incidents import Incidents
@@ -216,8 +218,10 @@ class Controller:
         prometheus._connection._session.mount("http://prometheus/api/", world.prometheus)
         self.records, policies, targets = Records(), PolicyIndex(), TargetIndex()
         self.partitions = Partitions(prometheus)
-        flink = FlinkRest(http, "http://flink/{namespace}/{name}")
-        gatherer = Gatherer(kube, flink, prometheus, self.records, policies, self.partitions, world.clock)
+        template = "http://flink/{namespace}/{name}"
+        flink = FlinkRest(http, template)
+        diagnoser = Diagnoser(FlinkMetrics(http, template, pause=0), prometheus, world.clock)
+        gatherer = Gatherer(kube, flink, prometheus, self.records, policies, self.partitions, world.clock, diagnoser)
         self._recorder = Recorder(kube, self.records, "controller-0")
         actor = Actor(kube, gatherer, self._recorder, world.clock)
         self._reconciler = Reconciler(kube, self.records, gatherer, actor, self._recorder, world.clock)

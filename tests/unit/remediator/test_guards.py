@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from remediator.api.diagnosis import Diagnosis, Finding, FindingType, VertexLoad
 from remediator.api.policy import Mode
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Method, Plan, TargetReference
@@ -87,7 +88,33 @@ def _many(count: int) -> Any:
     return job(vertices=tuple(Vertex(f"{n:032x}", "v", 2, 128) for n in range(count)))
 
 
+_HOT = Diagnosis(
+    time=NOW,
+    main=FindingType.HOT_PARTITION,
+    findings=(
+        Finding(
+            type=FindingType.HOT_PARTITION,
+            message="97% of the backlog of 92,784 messages is in events/1, one of 4 partitions: one subtask reads "
+            "it, and more of them do not help. Look at the keys that the producers write.",
+        ),
+    ),
+    vertices=(VertexLoad(name="features", parallelism=2),),
+)
+_SMALL = Diagnosis(
+    time=NOW,
+    vertices=(VertexLoad(name="features", parallelism=2, busy=500),),
+    input_rate=300,
+    consumed_rate=330,
+    backlog=1200,
+)
+_CPU_ONLY = policy(actions=[{"type": "Scale", "scale": {"max": 4}, "findings": {"require": ["CpuBound"]}}])
+_SIZED = policy(actions=[{"type": "Scale", "scale": {"toDrainWithin": "10m", "max": 8}}])
+
 CASES = [
+    (Reason.FINDING_FORBIDS, Refuse, {"diagnosis": _HOT}),
+    (Reason.FINDING_MISSING, Wait, {"policy": _CPU_ONLY}),
+    (Reason.FINDING_MISSING, Refuse, {"policy": _CPU_ONLY, "diagnosis": _SMALL}),
+    (Reason.SIZE_SUFFICES, Wait, {"policy": _SIZED, "diagnosis": _SMALL}),
     (Reason.ALERT_RESOLVED, Cancel, {"resolved": True}),
     (Reason.PAUSED, Wait, {"policy": policy(guards={"pauseRequests": ["migration"]})}),
     (Reason.TARGET_NOT_FOUND, Refuse, {"target": None}),

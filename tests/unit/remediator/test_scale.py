@@ -13,7 +13,8 @@ from remediator.api.remediation import Method, Plan
 from remediator.core.configuration import OVERRIDES_KEY, format_overrides, parse_overrides
 from remediator.core.flinkdeployment import parse
 from remediator.core.patch import inverse_id
-from remediator.core.scale import current_parallelism, desired_parallelism, plan_scale, too_small
+from remediator.core.scale import current_parallelism, plan_scale, too_small
+from remediator.core.sizing import desired
 from worlds import apply_json_patch, flink_resource, job, target
 
 REDEPLOY = {"flinkConfiguration": {}}
@@ -133,8 +134,8 @@ def test_inverse_after_patch_brings_the_parallelism_back(
 
 @given(current=st.integers(1, 1000), factor=st.floats(1.01, 100), maximum=st.integers(2, 32768))
 def test_never_down_and_never_beyond_the_bounds(current: int, factor: float, maximum: int) -> None:
-    desired = desired_parallelism(Scale(factor=factor, max=maximum), current)
-    assert current <= desired <= max(current, maximum)
+    asked = desired(Scale(factor=factor, max=maximum), current)
+    assert current <= asked <= max(current, maximum)
 
 
 @given(st.dictionaries(st.text("0123456789abcdef", min_size=1), st.integers(1, 32768)))

@@ -45,15 +45,20 @@ class ApiServer:
     """
 
     def __init__(
-        self, api: client.ApiClient, timeout: float = 10, may_write: Callable[[], bool] = lambda: True
+        self,
+        api: client.ApiClient,
+        timeout: float = 10,
+        may_write: Callable[[], bool] = lambda: True,
+        manager: str = FIELD_MANAGER,
     ) -> None:
         self._api = api
+        self._manager = manager
         self._timeout = timeout
         self._may_write = may_write
 
     def fenced(self, may_write: Callable[[], bool]) -> "ApiServer":
         """Return the same, which raises Fenced instead of writing unless ``may_write()``."""
-        return ApiServer(self._api, self._timeout, may_write)
+        return ApiServer(self._api, self._timeout, may_write, self._manager)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
         try:
@@ -135,7 +140,7 @@ class ApiServer:
     ) -> Resource:
         if not self._may_write():
             raise Fenced(f"the Lease is lost; not written to {kind.plural} any more")
-        query = {} if method == "DELETE" else {"fieldManager": FIELD_MANAGER}
+        query = {} if method == "DELETE" else {"fieldManager": self._manager}
         return await self._run(verb, method, kind, namespace, name, query=query, body=body, content_type=content_type)
 
     async def _run(

@@ -62,15 +62,17 @@ def to_job(details: Any, checkpoints: Any) -> Job | None:
     enabled = not any("not been enabled" in error for error in refused)
     counted = any(isinstance(count, int) and count > 0 for count in _map(checkpoints, "counts").values())
     told = counted or (state == "RUNNING" and not refused) or any((completed, savepoint, restored))
+    took, sources = _optional(latest.get("completed") or {}, "end_to_end_duration"), _sources(details)
     return Job(
         id=_field(details, "jid", str),
         state=state,
-        vertices=tuple(_vertex(vertex) for vertex in _field(details, "vertices", list)),
+        vertices=tuple(_vertex(vertex, sources) for vertex in _field(details, "vertices", list)),
         completed=completed,
         savepoint=savepoint,
         restored=restored,
         checkpointing=enabled,
         checkpoints_known=told or not enabled,
+        checkpoint_seconds=took / 1000 if isinstance(took, int | float) and took >= 0 else None,
     )
 
 
@@ -80,7 +82,15 @@ def _errors(answer: Any) -> list[str]:
     return [str(error) for error in errors] if isinstance(errors, list) else []
 
 
-def _vertex(found: Any) -> Vertex:
+def _sources(details: Any) -> frozenset[str]:
+    """Ids of the vertices that nothing feeds, by the job's graph (Flink, JsonPlanGenerator); none without it."""
+    plan = _optional(details, "plan")
+    nodes = plan.get("nodes") if isinstance(plan, dict) else None
+    known = [node for node in nodes if isinstance(node, dict)] if isinstance(nodes, list) else []
+    return frozenset(str(node.get("id")) for node in known if not node.get("inputs"))
+
+
+def _vertex(found: Any, sources: frozenset[str]) -> Vertex:
     vertex, limit = _field(found, "id", str), _optional(found, "maxParallelism")
     return Vertex(
         id=vertex,
@@ -88,6 +98,7 @@ def _vertex(found: Any) -> Vertex:
         parallelism=_field(found, "parallelism", int),
         max_parallelism=limit if isinstance(limit, int) and limit > 0 else MAX_PARALLELISM,
         status=str(_optional(found, "status") or ""),
+        source=vertex in sources,
     )
 
 

@@ -10,15 +10,17 @@ from kubernetes.aio import client, config
 
 from remediator.adapters.api_server import ApiServer
 from remediator.adapters.kube import KubeError
+from remediator.api.names import FIELD_MANAGER
 
 # It logs that there is no kubeconfig, which is how it is in a pod.
 logging.getLogger("kubernetes.aio.config.kube_config").setLevel(logging.ERROR)
 
 
-async def configuration(kubeconfig: Path | None) -> client.Configuration:
-    """Read how to connect; without a kubeconfig the usual ones count, or the pod's account. Raises KubeError."""
+async def configuration(kubeconfig: Path | None, context: str | None = None) -> client.Configuration:
+    """Read how to connect; without a context the current one counts, without a kubeconfig the usual ones, or the pod's
+    account. Raises KubeError."""
     found = client.Configuration()
-    given = _given(kubeconfig)
+    given = {**_given(kubeconfig), **({"context": context} if context else {})}
     try:
         with warnings.catch_warnings(action="ignore"):  # as above
             await config.load_config(client_configuration=found, **given)  # type: ignore[no-untyped-call]
@@ -27,20 +29,24 @@ async def configuration(kubeconfig: Path | None) -> client.Configuration:
     return found
 
 
-def current_namespace(kubeconfig: Path | None) -> str:
-    """Return the namespace of the current context, or "default". Raises KubeError for a file that is not there."""
+def current_namespace(kubeconfig: Path | None, context: str | None = None) -> str:
+    """Return the namespace of a context, the current one by default, or "default". Raises KubeError for a file that is
+    not there."""
     try:
-        _, context = config.list_kube_config_contexts(**_given(kubeconfig))  # type: ignore[no-untyped-call]
+        contexts, current = config.list_kube_config_contexts(**_given(kubeconfig))  # type: ignore[no-untyped-call]
     except config.ConfigException:
         return "default"
-    return str(context["context"].get("namespace") or "default")
+    found = next((entry for entry in contexts if entry["name"] == context), None) if context else current
+    return str(((found or {}).get("context") or {}).get("namespace") or "default")
 
 
 @asynccontextmanager
-async def connect(kubeconfig: Path | None) -> AsyncIterator[ApiServer]:
-    """Connect; raises KubeError where there is nothing to connect to."""
-    async with client.ApiClient(await configuration(kubeconfig)) as api:
-        yield ApiServer(api)
+async def connect(
+    kubeconfig: Path | None, context: str | None = None, manager: str = FIELD_MANAGER
+) -> AsyncIterator[ApiServer]:
+    """Connect as a field manager; raises KubeError where there is nothing to connect to."""
+    async with client.ApiClient(await configuration(kubeconfig, context)) as api:
+        yield ApiServer(api, manager=manager)
 
 
 def _given(kubeconfig: Path | None) -> dict[str, str]:

@@ -143,6 +143,7 @@ def definitions() -> list[Schema]:
                 _column("Phase", ".status.phase"),
                 _column("Reason", ".status.reason"),
                 _AGE,
+                _column("Finding", ".status.diagnosis.main", priority=1),
                 _column("Message", ".status.message", priority=1),
             ],
         ),

@@ -8,6 +8,7 @@ import re2
 from pydantic import ConfigDict, Field, model_validator
 
 from remediator.api.base import Condition, Duration, Model, PositiveDuration, Time, cel
+from remediator.api.diagnosis import FindingType
 
 Label = Annotated[str, Field(pattern="^[a-zA-Z_][a-zA-Z0-9_]*$", max_length=128)]
 
@@ -106,16 +107,30 @@ class Strategy(StrEnum):
     REDEPLOY = "Redeploy"
 
 
-_ONE_BOUND = "give either max (with factor) or parallelism"
+_ONE_BOUND = "give either max (with factor or toDrainWithin) or parallelism"
+_ONE_STEP = "give either factor or toDrainWithin"
+DEFAULT_FACTOR: Final = 2.0
+"""By which a scale goes where the policy says nothing else."""
 
 
 class Scale(Model):
-    """Raise the job's parallelism: by a factor up to a maximum, or to a fixed value."""
+    """Raise the job's parallelism: by a factor, or as the backlog needs it, up to a maximum; or to a fixed value."""
 
-    model_config = ConfigDict(json_schema_extra=cel(("has(self.max) != has(self.parallelism)", _ONE_BOUND)))
+    # A factor beside parallelism is let pass: the API server has written the default there, when there was one.
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("has(self.max) != has(self.parallelism)", _ONE_BOUND),
+            ("!(has(self.toDrainWithin) && (has(self.factor) || has(self.parallelism)))", _ONE_STEP),
+        )
+    )
 
-    factor: Annotated[float, Field(gt=1, le=100)] = 2
-    """New parallelism is the old one times this, rounded up."""
+    factor: Annotated[float, Field(gt=1, le=100)] | None = None
+    """New parallelism is the old one times this, rounded up; 2 where neither this nor toDrainWithin is given."""
+    to_drain_within: PositiveDuration | None = None
+    """Instead of factor: the smallest parallelism by which the backlog is gone in this time, reckoned from the messages
+    that come in, those that wait, and what a busy subtask does; twice the old one where that is not known."""
+    headroom: Annotated[float, Field(ge=1, le=10)] = 1.2
+    """With toDrainWithin: so many times what the arithmetic asks for: the load may grow, and measurements err."""
     max: Annotated[int, Field(ge=2, le=32768)] | None = None
     """Never beyond this parallelism; required unless parallelism is given."""
     parallelism: Annotated[int, Field(ge=2, le=32768)] | None = None
@@ -128,6 +143,8 @@ class Scale(Model):
     def _bounded(self) -> "Scale":
         if (self.max is None) == (self.parallelism is None):
             raise ValueError(_ONE_BOUND)
+        if self.to_drain_within is not None and self.factor is not None:
+            raise ValueError(_ONE_STEP)
         return self
 
 
@@ -151,6 +168,22 @@ class ActionType(StrEnum):
     RESTART = "Restart"
 
 
+_DEFAULT_FORBIDDEN: Final = {
+    ActionType.SCALE: (FindingType.HOT_PARTITION, FindingType.FEWER_PARTITIONS_THAN_SUBTASKS),
+}
+_FindingTypes = Annotated[tuple[FindingType, ...], Field(max_length=len(FindingType))]
+
+
+class Findings(Model):
+    """Which findings about the running job an action depends on. What could not be read is no finding."""
+
+    forbid: _FindingTypes | None = None
+    """Refuse the action when one of these is found. Default: for a Scale HotPartition and FewerPartitionsThanSubtasks,
+    which more subtasks do not help. []: none, and the action waits for no diagnosis."""
+    require: _FindingTypes = ()
+    """Refuse the action unless one of these is found; wait as long as the job cannot be looked at."""
+
+
 _SCALE_FITS = "scale is required for type Scale, and for no other"
 _RESTORE_FITS = "restore is for type Restore only"
 
@@ -172,8 +205,22 @@ class Action(Model):
     """How far a Scale goes; required for it, and for nothing else."""
     restore: Restore | None = None
     """Limits of a Restore; for nothing else."""
+    findings: Findings = Findings()
+    """What has to be seen of the job, or must not be."""
     timeout: PositiveDuration = timedelta(minutes=10)
     """How long the job may take until it runs as planned, before the action counts as ineffective."""
+
+    @property
+    def depends_on_nothing(self) -> bool:
+        """Whether the action does not wait for anybody to look at the job first: findings.forbid is []."""
+        sized = self.scale is not None and self.scale.to_drain_within is not None
+        return self.findings.forbid == () and not self.findings.require and not sized
+
+    @property
+    def forbidden(self) -> tuple[FindingType, ...]:
+        """Findings with which the action is refused."""
+        forbid = self.findings.forbid
+        return _DEFAULT_FORBIDDEN.get(self.type, ()) if forbid is None else forbid
 
     @model_validator(mode="after")
     def _parameters_fit(self) -> "Action":
@@ -255,7 +302,8 @@ class Guards(Model):
     max_alert_age: PositiveDuration = timedelta(hours=24)
     """An alert that began longer ago is not acted on: what would have helped then may not fit any more."""
     pause_requests: Annotated[tuple[Annotated[str, Field(max_length=256)], ...], Field(max_length=32)] = ()
-    """Reasons to pause, by name; while any is listed nothing new is started."""
+    """Reasons to pause, by name; while any is listed nothing new is started. One that ends in "until" and a time, such
+    as until 2026-03-01T05:00:00Z, counts until then."""
 
 
 class RevertAfter(Model):

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, field_validator
 
 from remediator.api.base import Condition, Duration, JsonText, Model, PreciseTime, cel
+from remediator.api.diagnosis import Diagnosis
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Phase
 
@@ -121,6 +122,8 @@ class Plan(Model):
     """Names of the vertices that have a parallelism of their own and keep it."""
     warnings: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=8)] = ()
     """What stands against the plan without stopping it, each with its reason constant."""
+    sizing: Annotated[str, Field(max_length=1024)] = ""
+    """How the parallelism was reckoned, where the policy says toDrainWithin."""
     observed_generation: int
     """Generation of the target that the plan was made for."""
     patch: JsonText
@@ -247,6 +250,8 @@ class RemediationStatus(Model):
     """What people asked for, the latest last."""
     attempts: Annotated[tuple[Attempt, ...], Field(max_length=ATTEMPTS_LIMIT)] = ()
     """Actions begun, the latest last."""
+    diagnosis: Diagnosis | None = None
+    """The job as it was seen before the latest decision."""
     before: Measurement | None = None
     """The job before the patch."""
     after: Measurement | None = None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from remediator.adapters.flink_metrics import FlinkMetrics
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Kube, KubeError
 from remediator.adapters.prometheus import Prometheus
@@ -18,6 +19,7 @@ from remediator.config import ControllerConfig
 from remediator.controller.housekeeping import keep_house, measure_loop
 from remediator.controller.queue import WorkQueue
 from remediator.services.act import Actor
+from remediator.services.diagnose import Diagnoser
 from remediator.services.gather import Gatherer
 from remediator.services.handback import HandBack
 from remediator.services.index import PolicyIndex, TargetIndex
@@ -60,7 +62,8 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
     async with httpx.AsyncClient(timeout=5) as http:
         flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
         partitions, recorder = Partitions(prometheus), Recorder(kube, records, socket.gethostname())
-        gatherer = Gatherer(kube, flink, prometheus, records, policies, partitions, clock)
+        diagnoser = Diagnoser(FlinkMetrics(http, config.flink_rest_url_template), prometheus, clock)
+        gatherer = Gatherer(kube, flink, prometheus, records, policies, partitions, clock, diagnoser)
         actor = Actor(kube, gatherer, recorder, clock)
         reconciler = Reconciler(kube, records, gatherer, actor, recorder, clock)
 

@@ -1,6 +1,7 @@
 """Reads a FlinkDeployment (flink.apache.org/v1beta1) as Flink's operator 1.7 to 1.16 write it."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,6 +69,8 @@ class FlinkDeployment:
     savepoint_redeploy_nonce: int | None
     savepoint_path: str
     task_manager_replicas: int | None
+    task_manager_cpu: float | None
+    """CPU cores that a TaskManager may use; None where nothing readable is said."""
     raw_configuration: Mapping[str, Any] | None
     configuration: Mapping[str, str]
     """The same with dotted keys."""
@@ -195,6 +198,7 @@ def parse(resource: Mapping[str, Any]) -> FlinkDeployment:
         savepoint_redeploy_nonce=_integer(job, "savepointRedeployNonce", "spec.job.savepointRedeployNonce"),
         savepoint_path=_text(job, "initialSavepointPath", "spec.job.initialSavepointPath"),
         task_manager_replicas=_integer(task_manager, "replicas", "spec.taskManager.replicas"),
+        task_manager_cpu=_task_manager_cpu(task_manager, flat),
         raw_configuration=configuration if spec.get("flinkConfiguration") is not None else None,
         configuration=flat,
         lifecycle_state=lifecycle,
@@ -271,6 +275,25 @@ def _integer(parent: Mapping[str, Any], key: str, place: str, minimum: int | Non
         least = "" if minimum is None else f" of at least {minimum}"
         raise Unreadable(f"{place} is not a whole number{least} but {str(value)[:40]!r}")
     return value
+
+
+def _task_manager_cpu(task_manager: Mapping[str, Any], configuration: Mapping[str, str]) -> float | None:
+    """``taskManager.resource.cpu``, else what the configuration says, times the limit factor. Nothing is done to a job
+    by it, so that what cannot be read is as if it were not there.
+
+    Source: Flink, KubernetesConfigOptions (kubernetes.taskmanager.cpu.amount and .limit-factor).
+    """
+    resource = task_manager.get("resource")
+    asked = resource.get("cpu") if isinstance(resource, Mapping) else None
+    if asked is None:
+        asked = configuration.get("kubernetes.taskmanager.cpu.amount") or configuration.get(
+            "kubernetes.taskmanager.cpu"
+        )
+    try:
+        cores = float(str(asked)) * float(configuration.get("kubernetes.taskmanager.cpu.limit-factor", "1"))
+    except ValueError:
+        return None
+    return cores if math.isfinite(cores) and cores > 0 else None
 
 
 def _word(parent: Mapping[str, Any], key: str) -> str:

@@ -30,7 +30,7 @@ def _make_plan(s: Snapshot, plan_id: str) -> Plan:
     assert target is not None  # the guards have found it
     match action.type:
         case ActionType.SCALE:
-            return _with_warnings(plan_scale(action, target, s.job, plan_id), s.partitions)
+            return _with_warnings(plan_scale(action, target, s.job, plan_id, s.diagnosis), s.partitions)
         case ActionType.RESTORE:
             return plan_restore(action, target, s.job, s.checkpoint_with_path, plan_id)
         case ActionType.RESTART:

@@ -1,11 +1,11 @@
 """Plans a change of a job's parallelism."""
 
-import math
-
-from remediator.api.policy import Action, ActionType, Scale, Strategy
+from remediator.api.diagnosis import Diagnosis
+from remediator.api.policy import Action, ActionType, Strategy
 from remediator.api.remediation import NAME_LIMIT, NAMES_LIMIT, Method, Plan
 from remediator.core.flinkdeployment import FlinkDeployment
 from remediator.core.patch import ABSENT, Change, inverse, overrides_change, patch, pointer
+from remediator.core.sizing import arithmetic, desired
 from remediator.core.snapshot import Job, Vertex
 
 IN_PLACE_FLINK_VERSIONS = frozenset({"v1_18", "v1_19", "v1_20"})
@@ -30,14 +30,6 @@ def current_parallelism(target: FlinkDeployment, job: Job | None = None) -> int:
     overridden = {vertex: n for vertex, n in target.overrides.items() if vertex in ids or not ids}
     rest = not ids or bool(ids - overridden.keys())
     return max([*overridden.values(), *([job_parallelism(target, job)] if rest else [])])
-
-
-def desired_parallelism(scale: Scale, current: int) -> int:
-    """Return the parallelism to ask for; never below the current one, never beyond the policy's bounds."""
-    if scale.parallelism is not None:
-        return max(scale.parallelism, current)
-    assert scale.max is not None  # the model says so
-    return max(min(math.ceil(current * scale.factor), scale.max), current)
 
 
 def following_vertices(target: FlinkDeployment, job: Job | None) -> tuple[Vertex, ...]:
@@ -91,7 +83,9 @@ def too_small(target: FlinkDeployment, job: Job | None, after: int) -> str:
     return ", ".join(named)
 
 
-def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id: str) -> Plan:
+def plan_scale(
+    action: Action, target: FlinkDeployment, job: Job | None, plan_id: str, diagnosis: Diagnosis | None = None
+) -> Plan:
     """Plan to bring the target from its current to the desired parallelism, which the guards have found possible.
 
     The vertices that run at the job's parallelism follow it; those with one of their own are left alone. Where the
@@ -100,7 +94,7 @@ def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id
     scale = action.scale
     assert scale is not None  # the model says so
     before = current_parallelism(target, job)
-    after = desired_parallelism(scale, before)
+    after = desired(scale, before, diagnosis)
     in_place = scale.strategy is not Strategy.REDEPLOY and not why_not_in_place(target, job)
     vertices, following = job.vertices if job else (), following_vertices(target, job)
     changes = []
@@ -121,6 +115,7 @@ def plan_scale(action: Action, target: FlinkDeployment, job: Job | None, plan_id
         job_parallelism=target.parallelism,
         vertices=tuple(v.id for v in following),
         left_alone=tuple(v.name[:NAME_LIMIT] for v in vertices if v not in following)[:NAMES_LIMIT],
+        sizing=arithmetic(scale, before, diagnosis)[:1024],
         observed_generation=target.generation,
         patch=patch(changes, target, plan_id),
         inverse=inverse(changes, target, plan_id),

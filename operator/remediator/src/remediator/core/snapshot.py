@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from remediator.api.diagnosis import Diagnosis
 from remediator.api.policy import Action, PolicySpec
 from remediator.api.reasons import Phase
 from remediator.api.remediation import AlertReference, TargetReference
@@ -19,6 +20,8 @@ class Vertex:
     parallelism: int
     max_parallelism: int
     status: str = "RUNNING"
+    source: bool = False
+    """Whether the job's graph is known, and nothing in it feeds this vertex."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Job:
     """Whether the job takes checkpoints at all."""
     checkpoints_known: bool = True
     """Whether JobManager REST has statistics of its checkpoints: it loses them with some jobs that have failed."""
+    checkpoint_seconds: float | None = None
+    """How long the latest completed checkpoint took; None where nothing tells."""
 
     @property
     def running(self) -> bool:
@@ -139,6 +144,8 @@ class Snapshot:
     """What of the FlinkDeployment cannot be read; there is no target then."""
     partitions: int | None = None
     """Most partitions of a topic that the job's consumer groups read; None where Prometheus does not know."""
+    diagnosis: Diagnosis | None = None
+    """What the running job was seen doing; None where nobody looked."""
 
     @property
     def action(self) -> Action:

@@ -2,22 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, Kube
 from remediator.adapters.prometheus import Answer, Prometheus
+from remediator.api.diagnosis import Diagnosis
 from remediator.api.policy import PolicySpec, RevertAfter
+from remediator.api.reasons import Reason
 from remediator.core.flinkdeployment import FlinkDeployment, Unreadable, parse
 from remediator.core.snapshot import Job, Snapshot
 from remediator.core.template import TemplateError, quiet_query, render
 from remediator.core.verification import Observation
+from remediator.services.diagnose import Diagnoser
 from remediator.services.index import Policy, PolicyIndex, to_policy
 from remediator.services.partitions import Partitions
 from remediator.services.records import Records
 from remediator.services.resources import Remediation
 
 Clock = Callable[[], datetime]
+
+_ASKED_BY = frozenset({Reason.APPROVAL_REQUIRED, Reason.STORM})
+# A person who was asked agrees to what was seen then: so long a plan, which may rest on it, stays the same.
+_ASKED_FOR = timedelta(minutes=15)
 
 
 class Gatherer:
@@ -32,8 +39,11 @@ class Gatherer:
         policies: PolicyIndex,
         partitions: Partitions,
         clock: Clock,
+        diagnoser: Diagnoser | None = None,
     ) -> None:
+        """Without a diagnoser, nobody looks at what the jobs do."""
         self._kube = kube
+        self._diagnoser = diagnoser
         self._flink = flink
         self._prometheus = prometheus
         self._records = records
@@ -59,10 +69,12 @@ class Gatherer:
         except Unreadable as error:
             target, unreadable = None, str(error)
         storm = policy.guards.storm is not None
+        job = await self._job(target)
         return replace(
             self.at_hand(remediation, policy, target),
             unreadable=unreadable,
-            job=await self._job(target),
+            job=job,
+            diagnosis=await self._diagnosis(remediation, policy, target, job),
             siblings=self._records.siblings(remediation.name, remediation.spec.target, storm),
             partitions=self._partitions.most(target.consumer_groups) if target else None,
         )
@@ -127,6 +139,20 @@ class Gatherer:
         except TemplateError as error:
             return Answer(None, trouble=str(error))
         return await self._prometheus.query(query)
+
+    async def _diagnosis(
+        self, remediation: Remediation, policy: PolicySpec, target: FlinkDeployment | None, job: Job | None
+    ) -> Diagnosis | None:
+        if self._diagnoser is None or target is None or not target.opted_in:
+            return None
+        step = remediation.status.step
+        if step < len(policy.actions) and policy.actions[step].depends_on_nothing:
+            return None
+        status = remediation.status
+        last = status.diagnosis
+        if last is not None and status.reason in _ASKED_BY and self._clock() - last.time < _ASKED_FOR:
+            return last
+        return await self._diagnoser.diagnose(target, job)
 
     async def _job(self, target: FlinkDeployment | None) -> Job | None:
         if target is None or not target.job_id:

@@ -17,6 +17,7 @@ from remediator.api.remediation import Intervention, InterventionKind, Plan, Tim
 from remediator.core import verification
 from remediator.core.decide import decide
 from remediator.core.decision import Act, Cancel, Refuse, Wait
+from remediator.core.diagnosis import summary
 from remediator.core.frozen import freeze, in_force, thaw
 from remediator.core.guards import LOOK_AGAIN
 from remediator.core.guards.approval import answer
@@ -28,7 +29,7 @@ from remediator.services.act import AT_ONCE, Actor
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
 from remediator.services.records import Records
-from remediator.services.resources import Remediation, cancelled_too_early, read_remediation
+from remediator.services.resources import Remediation, cancelled_too_early, read_remediation, with_diagnosis
 
 _OLD_FINALIZER = f"{GROUP}/in-flight"
 """Earlier versions held a record in work by it."""
@@ -178,6 +179,7 @@ class Reconciler:
 
     async def _decide_alone(self, remediation: Remediation, policy: PolicySpec) -> timedelta:
         snapshot = await self._gatherer.snapshot(remediation, policy)
+        remediation = with_diagnosis(remediation, snapshot.diagnosis)
         late = _applied_late(remediation, snapshot)
         if late is not None:
             return await self._commit(remediation, late, snapshot)
@@ -198,7 +200,8 @@ class Reconciler:
             case Wait():
                 return await self._wait(remediation, decision)
             case Act(plan) if policy.mode is Mode.OBSERVE:
-                message = f"Would {describe(plan)}; the policy only observes. {' '.join(plan.warnings)}".strip()
+                why = " ".join((*_seen(plan, snapshot), *plan.warnings))
+                message = f"Would {describe(plan)}; the policy only observes. {why}".strip()
                 return await self._end(
                     remediation, Phase.OBSERVED, Reason.OBSERVE_MODE, message, plan=plan, action=describe(plan)
                 )
@@ -255,7 +258,7 @@ class Reconciler:
                 now,
                 Phase.EXECUTING,
                 Reason.PLANNED,
-                " ".join((f"{describe(plan)} ({plan.method}).", *agreed, *plan.warnings)),
+                " ".join((f"{describe(plan)} ({plan.method}).", *agreed, *plan.warnings, *_seen(plan, snapshot))),
                 plan=plan,
                 action=describe(plan),
                 policy=status.policy or freeze(snapshot.policy),
@@ -287,6 +290,11 @@ class Locks:
             lock, users = self._locks.pop(key)
             if users > 1:
                 self._locks[key] = (lock, users - 1)
+
+
+def _seen(plan: Plan, snapshot: Snapshot) -> tuple[str, ...]:
+    """Say what the plan rests on."""
+    return tuple(filter(None, (plan.sizing, summary(snapshot.diagnosis))))
 
 
 def _applied_late(remediation: Remediation, snapshot: Snapshot) -> Plan | None:

@@ -1,7 +1,7 @@
 """Between resources as the API server returns them and the models."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from remediator.adapters.kube import Resource
 from remediator.api.alertmanager import Alert
 from remediator.api.base import Model, PreciseTime
+from remediator.api.diagnosis import Diagnosis
 from remediator.api.names import APPROVAL_ANNOTATION, ENDED_LABEL, RESOLVED_ANNOTATION, SILENCED_ANNOTATION
 from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase, Reason
@@ -178,6 +179,13 @@ def read_remediation(resource: Resource) -> Remediation:
         RemediationSpec.model_validate(resource.get("spec")),
         RemediationStatus.model_validate(resource.get("status") or {}),
     )
+
+
+def with_diagnosis(remediation: Remediation, diagnosis: Diagnosis | None) -> Remediation:
+    """Return the remediation with what was just seen in its status, to be written with the next change of it."""
+    if diagnosis is None:
+        return remediation
+    return replace(remediation, status=remediation.status.model_copy(update={"diagnosis": diagnosis}))
 
 
 def has_ended(metadata: Mapping[str, Any], status: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ from remediator.core.guards.alert import (
 )
 from remediator.core.guards.approval import approved, not_denied
 from remediator.core.guards.base import LOOK_AGAIN, Guard, Objection
+from remediator.core.guards.findings import findings_allow
 from remediator.core.guards.limits import cooled_down, no_storm, not_busy, within_budget
 from remediator.core.guards.records import records_readable
 from remediator.core.guards.target import (
@@ -80,6 +81,7 @@ CHAIN: tuple[Guard, ...] = (
     checkpoint_fits,
     plan_fits,
     outlives_its_shutdown,
+    findings_allow,
     cooled_down,
     within_budget,
     not_denied,

@@ -10,11 +10,11 @@ from remediator.core.planner import make_plan
 from remediator.core.restore import LAST_STATE
 from remediator.core.scale import (
     current_parallelism,
-    desired_parallelism,
     following_vertices,
     too_small,
     why_not_in_place,
 )
+from remediator.core.sizing import desired, sized
 from remediator.core.snapshot import Snapshot
 
 
@@ -55,13 +55,16 @@ def job_manager_answers(s: Snapshot) -> Objection | None:
     return None
 
 
-@guard(Reason.ALREADY_AT_MAXIMUM)
+@guard(Reason.ALREADY_AT_MAXIMUM, Reason.SIZE_SUFFICES)
 def room_to_scale(s: Snapshot) -> Objection | None:
     """There is room left to scale."""
     if s.action.scale is None:
         return None
     current = current_parallelism(found(s), s.job)
-    if desired_parallelism(s.action.scale, current) <= current:
+    if desired(s.action.scale, current, s.diagnosis) <= current:
+        step = sized(s.action.scale, current, s.diagnosis)
+        if step is not None and step.parallelism <= current:
+            return wait(s, Reason.SIZE_SUFFICES, f"The job has parallelism {current}, which will do. {step.arithmetic}")
         return Refuse(
             Reason.ALREADY_AT_MAXIMUM,
             f"The job has parallelism {current} and the policy goes no further: look for another cause, or raise "
@@ -102,7 +105,7 @@ def parallelism_fits(s: Snapshot) -> Objection | None:
     """No part of the job has a maximum below the parallelism that is asked for; Flink cannot change it with state."""
     if s.action.scale is None:
         return None
-    after = desired_parallelism(s.action.scale, current_parallelism(found(s), s.job))
+    after = desired(s.action.scale, current_parallelism(found(s), s.job), s.diagnosis)
     limits = too_small(found(s), s.job, after)
     if limits:
         return Refuse(

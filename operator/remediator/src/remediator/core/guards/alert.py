@@ -6,6 +6,7 @@ from remediator.api.reasons import Reason
 from remediator.core.decision import Cancel, Refuse
 from remediator.core.guards.base import Objection, guard, wait
 from remediator.core.matching import first_mismatch
+from remediator.core.pauses import in_force
 from remediator.core.snapshot import Snapshot
 from remediator.core.template import TemplateError, render
 
@@ -81,8 +82,9 @@ def alert_matched(s: Snapshot) -> Objection | None:
 @guard(Reason.PAUSED)
 def not_paused(s: Snapshot) -> Objection | None:
     """Nobody asked for a pause, by name."""
-    if s.policy.guards.pause_requests:
-        names = ", ".join(s.policy.guards.pause_requests)
+    requests = in_force(s.policy.guards.pause_requests, s.now)
+    if requests:
+        names = ", ".join(requests)
         return wait(
             s, Reason.PAUSED, f"The policy is paused: {names}. Remove the entry from guards.pauseRequests to go on."
         )

@@ -8,6 +8,7 @@ from remediator.api.policy import Mode
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan
 from remediator.core.decision import Cancel, Wait
+from remediator.core.diagnosis import summary
 from remediator.core.guards.base import LOOK_AGAIN, Objection, guard
 from remediator.core.ownership import is_ours
 from remediator.core.planner import make_plan
@@ -91,7 +92,7 @@ def approved(s: Snapshot) -> Objection | None:
     return Wait(
         Reason.APPROVAL_REQUIRED,
         f"{describe(plan)}{also}, plan {plan.id}, waits for approval until {expires:%H:%M:%S} UTC: "
-        f"{how_to_answer(s, plan)}{given.hint}",
+        + " ".join(filter(None, (f"{how_to_answer(s, plan)}{given.hint}", plan.sizing, summary(s.diagnosis)))),
         min(expires, s.now + LOOK_AGAIN),
         plan.id,
     )

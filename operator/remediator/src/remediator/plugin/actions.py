@@ -1,0 +1,134 @@
+"""What a person does about FlinkRemediations and policies: annotations and pause requests, as kubectl would write."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from remediator.adapters.kube import POLICIES, REMEDIATIONS, Kind, Kube, Resource
+from remediator.api.names import APPROVAL_ANNOTATION, CANCEL_ANNOTATION, RESOLVED_ANNOTATION, RETRY_ANNOTATION
+from remediator.api.reasons import Phase
+from remediator.api.remediation import INTERVENTION_LENGTH
+from remediator.core.guards.approval import APPROVED, DENIED
+from remediator.core.interventions import RETRYABLE
+from remediator.core.pauses import in_force, request
+from remediator.services.documents import BadInput
+
+MANAGER = "kubectl-frem"
+"""Field manager; the remediator takes what others than its own roles write for a person's."""
+
+
+async def find(kube: Kube, kind: Kind, namespace: str, name: str) -> Resource:
+    """Return an object. Raises BadInput with what there is, where it is not there."""
+    found = await kube.get(kind, namespace, name)
+    if found is not None:
+        return found
+    there = sorted(str(r["metadata"]["name"]) for r in await kube.list_all(kind, namespace))
+    what = "FlinkRemediation" if kind == REMEDIATIONS else "FlinkRemediationPolicy"
+    listed = f"there are {', '.join(there[:10])}{' and more' if len(there) > 10 else ''}" if there else "there are none"
+    raise BadInput(f"no {what} {name} in the namespace {namespace}; {listed}")
+
+
+async def approve(kube: Kube, namespace: str, name: str, plan: str = "") -> str:
+    """Approve the plan that is asked about, or the one that is named; returns what was done, for people."""
+    found = await find(kube, REMEDIATIONS, namespace, name)
+    status = found.get("status") or {}
+    asked = str(status.get("proposal") or "")
+    if not asked or _phase(found).terminal:
+        raise BadInput(f"{name} asks for no approval: it is {_phase(found)} ({status.get('reason', '')})")
+    if plan and plan != asked:
+        raise BadInput(f"{name} asks about the plan {asked} now, not {plan}: look at it again")
+    await _annotate(kube, found, APPROVAL_ANNOTATION, f"{APPROVED}:{asked}")
+    return f"{name}: plan {asked} approved. {status.get('message', '').partition(', waits for')[0]}".rstrip()
+
+
+async def deny(kube: Kube, namespace: str, name: str) -> str:
+    """Deny any plan of a FlinkRemediation that has not acted."""
+    found = await find(kube, REMEDIATIONS, namespace, name)
+    if _phase(found) not in (Phase.PENDING, Phase.AWAITING_APPROVAL):
+        raise BadInput(f"{name} is {_phase(found)}: there is nothing to deny; to stop one in flight, cancel it")
+    await _annotate(kube, found, APPROVAL_ANNOTATION, DENIED)
+    return f"{name}: denied"
+
+
+async def retry(kube: Kube, namespace: str, name: str, reason: str, now: datetime) -> str:
+    """Ask that one that has ended without success begins anew."""
+    found = await find(kube, REMEDIATIONS, namespace, name)
+    if _phase(found) not in RETRYABLE:
+        allowed = ", ".join(sorted(RETRYABLE))
+        raise BadInput(f"{name} is {_phase(found)}: only what is {allowed} can be tried again")
+    if RESOLVED_ANNOTATION in (found["metadata"].get("annotations") or {}):
+        raise BadInput(f"{name}: its alert is resolved, there is nothing to remedy")
+    await _annotate(kube, found, RETRY_ANNOTATION, _once(reason, now))
+    return f"{name}: to be tried again"
+
+
+async def cancel(kube: Kube, namespace: str, name: str, reason: str, now: datetime) -> str:
+    """Ask that one that has not ended stops where it is."""
+    found = await find(kube, REMEDIATIONS, namespace, name)
+    if _phase(found).terminal:
+        raise BadInput(f"{name} has ended already: it is {_phase(found)}")
+    await _annotate(kube, found, CANCEL_ANNOTATION, _once(reason, now))
+    return f"{name}: to be cancelled"
+
+
+async def pause(kube: Kube, namespace: str, names: Sequence[str], reason: str, until: datetime | None) -> list[str]:
+    """Add a pause request to policies, all of the namespace where none is named; what is in flight is finished."""
+    return [
+        await _set_pauses(kube, policy, [*_pauses(policy), request(reason, until)])
+        for policy in await _policies(kube, namespace, names)
+    ]
+
+
+async def resume(kube: Kube, namespace: str, names: Sequence[str], reason: str, now: datetime) -> list[str]:
+    """Take pause requests back: those that begin with the reason, all without one; those that have ended go, too."""
+    done = []
+    for policy in await _policies(kube, namespace, names):
+        kept = [text for text in in_force(_pauses(policy), now) if reason and not text.startswith(reason)]
+        done.append(await _set_pauses(kube, policy, kept))
+    return done
+
+
+async def _policies(kube: Kube, namespace: str, names: Sequence[str]) -> list[Resource]:
+    if names:
+        return [await find(kube, POLICIES, namespace, name) for name in names]
+    found = await kube.list_all(POLICIES, namespace)
+    if not found:
+        raise BadInput(f"no FlinkRemediationPolicy in the namespace {namespace}")
+    return found
+
+
+def _pauses(policy: Resource) -> list[str]:
+    return [str(text) for text in ((policy.get("spec") or {}).get("guards") or {}).get("pauseRequests") or ()]
+
+
+async def _set_pauses(kube: Kube, policy: Resource, requests: Sequence[str]) -> str:
+    metadata, wanted = policy["metadata"], list(dict.fromkeys(requests))
+    if wanted != _pauses(policy):
+        change = {"metadata": _version(policy), "spec": {"guards": {"pauseRequests": wanted}}}
+        await kube.merge_patch(POLICIES, metadata["namespace"], metadata["name"], change)
+    return f"{metadata['name']}: paused: {', '.join(wanted)}" if wanted else f"{metadata['name']}: not paused"
+
+
+async def _annotate(kube: Kube, resource: Resource, annotation: str, value: str) -> None:
+    metadata = resource["metadata"]
+    change = {"metadata": {**_version(resource), "annotations": {annotation: value}}}
+    await kube.merge_patch(REMEDIATIONS, metadata["namespace"], metadata["name"], change)
+
+
+def _version(resource: Resource) -> dict[str, str]:
+    # What was looked at is what is decided on.
+    return {"resourceVersion": str(resource["metadata"]["resourceVersion"])}
+
+
+def _once(reason: str, now: datetime) -> str:
+    """Each value counts once: with the moment it is another each time."""
+    moment = f" ({now:%Y-%m-%dT%H:%M:%SZ})"
+    return f"{reason[: INTERVENTION_LENGTH - len(moment)]}{moment}"
+
+
+def _phase(resource: Resource) -> Phase:
+    try:
+        return Phase((resource.get("status") or {}).get("phase") or Phase.PENDING)
+    except ValueError:
+        raise BadInput(
+            f"{resource['metadata']['name']} was written by a newer version, which knows what to do"
+        ) from None
