@@ -122,7 +122,7 @@ class Plan(Model):
     """Names of the vertices that have a parallelism of their own and keep it."""
     warnings: Annotated[tuple[Annotated[str, Field(max_length=512)], ...], Field(max_length=8)] = ()
     """What stands against the plan without stopping it, each with its reason constant."""
-    sizing: Annotated[str, Field(max_length=1024)] = ""
+    sizing: Annotated[str, Field(max_length=1024)] | None = None
     """How the parallelism was reckoned, where the policy says toDrainWithin."""
     observed_generation: int
     """Generation of the target that the plan was made for."""

@@ -40,12 +40,12 @@ async def approve(kube: Kube, namespace: str, name: str, plan: str = "") -> str:
     return f"{name}: plan {asked} approved. {status.get('message', '').partition(', waits for')[0]}".rstrip()
 
 
-async def deny(kube: Kube, namespace: str, name: str) -> str:
-    """Deny any plan of a FlinkRemediation that has not acted."""
+async def deny(kube: Kube, namespace: str, name: str, now: datetime) -> str:
+    """Deny any plan of a FlinkRemediation that has not acted, however often it was denied before and tried again."""
     found = await find(kube, REMEDIATIONS, namespace, name)
     if _phase(found) not in (Phase.PENDING, Phase.AWAITING_APPROVAL):
         raise BadInput(f"{name} is {_phase(found)}: there is nothing to deny; to stop one in flight, cancel it")
-    await _annotate(kube, found, APPROVAL_ANNOTATION, DENIED)
+    await _annotate(kube, found, APPROVAL_ANNOTATION, f"{DENIED}:{_written(now)}")
     return f"{name}: denied"
 
 
@@ -121,8 +121,12 @@ def _version(resource: Resource) -> dict[str, str]:
 
 def _once(reason: str, now: datetime) -> str:
     """Each value counts once: with the moment it is another each time."""
-    moment = f" ({now:%Y-%m-%dT%H:%M:%SZ})"
-    return f"{reason[: INTERVENTION_LENGTH - len(moment)]}{moment}"
+    moment = f"({_written(now)})"
+    return f"{reason[: INTERVENTION_LENGTH - len(moment) - 1]} {moment}".strip()
+
+
+def _written(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _phase(resource: Resource) -> Phase:

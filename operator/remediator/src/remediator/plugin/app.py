@@ -161,7 +161,7 @@ async def _act(kube: Kube, namespace: str, arguments: argparse.Namespace) -> lis
     name, now = arguments.name, _now()
     act: dict[str, Callable[[], Awaitable[str | list[str]]]] = {
         "approve": lambda: actions.approve(kube, namespace, name, arguments.plan),
-        "deny": lambda: actions.deny(kube, namespace, name),
+        "deny": lambda: actions.deny(kube, namespace, name, now),
         "retry": lambda: actions.retry(kube, namespace, name, " ".join(arguments.reason), now),
         "cancel": lambda: actions.cancel(kube, namespace, name, " ".join(arguments.reason), now),
         "pause": lambda: actions.pause(

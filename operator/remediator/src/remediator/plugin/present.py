@@ -130,9 +130,7 @@ def _diagnosis(seen: Diagnosis | None) -> str:
     ]
     found = [(f"{finding.type}", finding.message) for finding in seen.findings]
     notes = [
-        ("CPU", f"{_number(seen.cpu_used, 2)} of {_number(seen.cpu_limit, 2)} cores")
-        if seen.cpu_used is not None
-        else None,
+        ("CPU", _cpu(seen)) if seen.cpu_used is not None else None,
         ("Kafka", _kafka(seen)) if seen.backlog is not None else None,
         ("Garbage", f"{seen.garbage:.0%} of the time") if seen.garbage is not None else None,
         ("Checkpoint", f"{seen.checkpoint_seconds:,.1f}s") if seen.checkpoint_seconds is not None else None,
@@ -143,6 +141,11 @@ def _diagnosis(seen: Diagnosis | None) -> str:
     star = "  * the bottleneck\n" if seen.bottleneck else ""
     title = f"Seen at {_moment(seen.time)}{'' if found else ': nothing was found'}\n"
     return title + table([*found, *noted], "  ") + (table(rows, "  ") + star if seen.vertices else "")
+
+
+def _cpu(seen: Diagnosis) -> str:
+    limit = f" of {seen.cpu_limit:.2f}" if seen.cpu_limit is not None else ""
+    return f"{_number(seen.cpu_used, 2)}{limit} cores"
 
 
 def _kafka(seen: Diagnosis) -> str:

@@ -110,6 +110,7 @@ def read_snapshot(files: Files, now: datetime) -> Snapshot:
         job=_job(files, target),
         siblings=tuple(read_sibling(resource) for resource in history if resource is not record),
         progress=own.progress if own else Progress(),
+        diagnosis=own.status.diagnosis if own else None,
     )
 
 
