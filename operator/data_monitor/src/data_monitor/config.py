@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, Vali
 from pydantic.alias_generators import to_camel
 
 from data_monitor.adapters import yaml_file
+from data_monitor.core.vectors import Summary, Vector
 from data_monitor.errors import InputError
 
 UNITS_MS: Final = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -130,6 +131,14 @@ class SchemaRegistry(Section):
     key_file: File | None = None
 
 
+class VectorField(Section):
+    """A field that holds an array of numbers, and what is judged of it."""
+
+    length: Whole = Field(ge=1, le=100_000)
+    """Elements of each array; one of another length is an error of the record."""
+    summary: Literal["norm", "elements"] = "norm"
+
+
 class Fields(Section):
     """Where the values are in a record; a dot goes into an object."""
 
@@ -139,9 +148,16 @@ class Fields(Section):
     """Of numbers; ``iso8601`` where the time is a text such as 2026-11-28T19:40:00Z."""
     features: Annotated[str, Strict(), BeforeValidator(lambda value: value and _field_path(value))] = "features"
     """The object that holds the features; empty: the record itself."""
+    vectors: Annotated[dict[FieldPath, VectorField], BeforeValidator(_default)] = {}
+    """Those of the features that are arrays of numbers, by name."""
     prediction: FieldPath | None = "score"
     inference_time: FieldPath | None = "inference_ms"
     inference_time_unit: TimeUnit = "ms"
+
+    @property
+    def all_vectors(self) -> list[Vector]:
+        """The declared vectors, as the core takes them."""
+        return [Vector(name, one.length, Summary(one.summary)) for name, one in self.vectors.items()]
 
 
 class Window(Section):

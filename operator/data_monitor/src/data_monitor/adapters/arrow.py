@@ -6,7 +6,7 @@ import csv
 import decimal
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,11 +26,13 @@ _HEAD: Final = 1 << 20
 _SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read_csv(open_: Open, file: Path, report: Callable[[str], None]) -> Parts:
+def read_csv(open_: Open, file: Path, report: Callable[[str], None], lists: Collection[str] = ()) -> Parts:
     """Texts of a CSV, UTF-8, separated as its first line is.
 
     Raises InputError with the row, counted from the header; pyarrow.ArrowException; OSError.
     """
+    # A cell with a list is a text as any other.
+    del lists
     with open_() as stream:
         header, separator = _header(stream.read(_HEAD), file)
     if not header:
@@ -102,8 +104,10 @@ def _refuse_ragged(wrong: Sequence[Any], width: int, file: Path) -> None:
         raise InputError(f"{file}:{row.number}: {row.actual_columns} cells, the header has {width}{hint}")
 
 
-def read_parquet(open_: Open, file: Path, report: Callable[[str], None]) -> Parts:
+def read_parquet(open_: Open, file: Path, report: Callable[[str], None], lists: Collection[str] = ()) -> Parts:
     """Columns of a Parquet file, members of structs with dotted names; what is no scalar is left out, and said.
+
+    ``lists`` names columns whose lists are wanted.
 
     Raises InputError, pyarrow.ArrowException, OSError.
     """
@@ -118,7 +122,7 @@ def read_parquet(open_: Open, file: Path, report: Callable[[str], None]) -> Part
             table = table.flatten()
         columns = {}
         for name, column in zip(table.column_names, table.columns, strict=True):
-            values = _plain(column)
+            values = column.to_pylist() if name in lists and _is_list(column.type) else _plain(column)
             if values is not None:
                 columns[name] = values
             elif name not in said:
@@ -126,6 +130,12 @@ def read_parquet(open_: Open, file: Path, report: Callable[[str], None]) -> Part
                 report(f"left out: {name} of {file} holds {column.type}, which is no single value")
         if batch.num_rows:
             yield batch.num_rows, columns
+
+
+def _is_list(kind: Any) -> bool:
+    return any(
+        check(kind) for check in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    ) and not pa.types.is_nested(kind.value_type)
 
 
 def _plain(column: Any) -> list[Value] | None:

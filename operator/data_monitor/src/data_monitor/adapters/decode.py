@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data_monitor.adapters.formats import Json, RecordFormat, Unreadable
 from data_monitor.adapters.lenient_json import NOT_JSON, loads
-from data_monitor.adapters.schema import ANY, NUMBER, Fit, Node
+from data_monitor.adapters.schema import ANY, NUMBER, VECTOR, Fit, Node
 from data_monitor.adapters.times import milliseconds_of, text_ms
 from data_monitor.config import UNITS_MS, Fields
 from data_monitor.core import problems
@@ -24,6 +24,8 @@ from data_monitor.core.bins import Feature, Numeric
 from data_monitor.core.panes import Events
 from data_monitor.core.reference import Reference
 from data_monitor.core.values import Type, Value, as_float
+from data_monitor.core.vectors import Vector
+from data_monitor.errors import InputError
 
 _LARGEST_TIME_MS: Final = 1e15
 # So few that their objects are still in the processor's cache when the numbers are taken out and when they go.
@@ -66,20 +68,28 @@ class Decoder:
         if fields.inference_time:
             root.leaf(fields.inference_time, NUMBER)
         self._features = list(zip(feature_paths(reference, fields), reference.features, strict=True))
+        self._vectors = {_inside(fields, vector.name): vector for vector in vectors_of(reference, fields)}
+        self._of_vectors = {_inside(fields, name) for vector in self._vectors.values() for name in vector.features}
+        for path in self._vectors:
+            root.leaf(path, VECTOR)
         self._fit: dict[str, Fit] = {}
         for path, feature in self._features:
+            if path in self._of_vectors:
+                continue
             root.leaf(path, NUMBER if _is_number(feature) else ANY)
             self._fit[path] = partial(as_float, type_=feature.type, missing=reference.missing)
         self._segments = reference.segments
         if self._segments:
-            self._segment = f"{fields.features}.{self._segments.path}" if fields.features else self._segments.path
+            self._segment = _inside(fields, self._segments.path)
             root.leaf(self._segment, ANY)
         self._typed = self._form.typed(root.build())
         self._paths, self._numbers = root.numbers()
-        texts = [path for path, feature in self._features if not _is_number(feature)]
+        texts = [path for path, feature in self._features if not _is_number(feature) and path not in self._of_vectors]
+        texts += self._vectors
         texts += [self._segment] if self._segments else []
         texts += [self._time_text] if self._time_text else []
         self._texts = {path: root.getter(path) for path in texts}
+        self._missing_values = reference.missing
         self._missing = np.asarray(sorted(reference.missing.numbers), np.float64)
 
     def prepare(self, values: Iterable[bytes | None]) -> None:
@@ -111,6 +121,8 @@ class Decoder:
             good, times = good[dated], times[dated]
             by_path = {path: column[dated] for path, column in by_path.items()}
             texts = {path: list(compress(column, dated)) for path, column in texts.items()}
+        if self._vectors:
+            self._sum_up(by_path, texts, good, found)
         columns = [self._column(feature, path, by_path, texts, good, found) for path, feature in self._features]
         return Decoded(good, self._events(times, by_path, self._codes(columns, texts)), columns, found)
 
@@ -128,6 +140,26 @@ class Decoder:
         assert self._fields.time
         return numbers[self._fields.time] * UNITS_MS[self._fields.time_unit]
 
+    def _sum_up(
+        self,
+        numbers: dict[str, NDArray[np.float64]],
+        texts: dict[str, list[Value]],
+        good: NDArray[np.intp],
+        found: list[tuple[int, str]],
+    ) -> None:
+        """Put the features of vectors beside the fields that records have."""
+        for path, vector in self._vectors.items():
+            columns, wrong = vector.take(texts.pop(path), self._missing_values)
+            for name, column in zip(vector.features, columns, strict=True):
+                numbers[_inside(self._fields, name)] = column
+            self._count_wrong(wrong, good, found)
+
+    @staticmethod
+    def _count_wrong(wrong: Sequence[int], good: NDArray[np.intp], found: list[tuple[int, str]]) -> None:
+        """One problem of a record, however many of its fields are wrong."""
+        known = set(found) if wrong else set()
+        found += [one for at in wrong if (one := (int(good[at]), problems.WRONG_TYPE)) not in known]
+
     def _column(
         self,
         feature: Feature,
@@ -138,12 +170,13 @@ class Decoder:
         found: list[tuple[int, str]],
     ) -> Column:
         if not isinstance(feature, Numeric):
-            return texts[path]
+            # A number with few values is a category, also where it is of a vector.
+            return numbers[path].tolist() if path in self._of_vectors else texts[path]
         if _is_number(feature):
             column = numbers[path]
             return np.where(np.isin(column, self._missing), math.nan, column) if len(self._missing) else column
         column, wrong = feature.take(texts[path])
-        found += [one for at in wrong if (one := (int(good[at]), problems.WRONG_TYPE)) not in found]
+        self._count_wrong(wrong, good, found)
         return column
 
     def _events(
@@ -234,11 +267,27 @@ class DeadLetterDecoder:
 
 def feature_paths(reference: Reference, fields: Fields) -> list[str]:
     """Where each feature of the reference is in a record."""
-    prefix = f"{fields.features}." if fields.features else ""
-    paths = [prefix + feature.name for feature in reference.features]
+    paths = [_inside(fields, feature.name) for feature in reference.features]
     if reference.prediction:
         paths[-1] = fields.prediction or reference.features[-1].name
     return paths
+
+
+def vectors_of(reference: Reference, fields: Fields) -> list[Vector]:
+    """The declared vectors. Raises InputError where the reference knows one of them not at all."""
+    names = {feature.name for feature in reference.features}
+    for vector in fields.all_vectors:
+        if names.isdisjoint(vector.features):
+            raise InputError(
+                f"fields.vectors.{vector.name}: the reference has no feature {vector.features[0]}; build it with this "
+                "configuration: data-monitor reference build --config"
+            )
+    return fields.all_vectors
+
+
+def _inside(fields: Fields, name: str) -> str:
+    """The path of a feature in a record."""
+    return f"{fields.features}.{name}" if fields.features else name
 
 
 def _is_number(feature: Feature) -> bool:

@@ -16,6 +16,7 @@ from data_monitor.errors import InputError
 
 NUMBER: Final = float | None
 ANY: Final = str | int | float | bool | None
+VECTOR: Final = list[float | None] | None
 
 _FLOAT_BYTES: Final = 9
 _pack = msgspec.msgpack.Encoder().encode
@@ -77,6 +78,9 @@ class Node:
             elif member == ANY:
                 fine = isinstance(value, str | int | float | bool | None)
                 value = value if fine else None
+            elif member == VECTOR:
+                # Whether it is one, core.vectors says.
+                fine = True
             else:
                 found = None if isinstance(value, list | dict) else fit.get(path, _number)(value)
                 value, fine = (math.nan, False) if found is None else (found, True)

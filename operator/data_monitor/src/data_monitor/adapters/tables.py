@@ -6,7 +6,7 @@ import lzma
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -63,8 +63,11 @@ class Table:
             column += [None] * (self.rows - len(column))
 
 
-def read(paths: Sequence[Path], report: Report) -> Table:
-    """Read files, or all of a folder, as one table. Raises InputError that names the file, and the row where it can."""
+def read(paths: Sequence[Path], report: Report, lists: Collection[str] = ()) -> Table:
+    """Read files, or all of a folder, as one table. Raises InputError that names the file, and the row where it can.
+
+    ``lists`` names columns that may hold lists; elsewhere these are left out.
+    """
     import pyarrow as pa
 
     files = [file for path in paths for file in _files(path)]
@@ -75,7 +78,7 @@ def read(paths: Sequence[Path], report: Report) -> Table:
     for file in files:
         before = set(table.columns)
         try:
-            found = _read(file, table, report)
+            found = _read(file, table, report, lists)
         except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
             raise InputError(f"{file}: {_said(error)}") from error
         except pa.ArrowException as error:
@@ -118,13 +121,13 @@ def _kind(file: Path) -> str:
     return kind
 
 
-def _read(file: Path, table: Table, report: Report) -> set[str]:
+def _read(file: Path, table: Table, report: Report, lists: Collection[str]) -> set[str]:
     """Add a file's rows; returns the names of its columns."""
     from data_monitor.adapters import arrow
 
     said, names = time.monotonic(), set[str]()
     read_kind = {"CSV": arrow.read_csv, "Parquet": arrow.read_parquet, "JSON": _read_json}[_kind(file)]
-    for rows, columns in read_kind(lambda: _open(file), file, report):
+    for rows, columns in read_kind(lambda: _open(file), file, report, lists):
         table.add(rows, columns)
         names |= set(columns)
         if time.monotonic() - said > _REPORT_SECONDS:
@@ -144,7 +147,7 @@ def _open(file: Path) -> Any:
     return pa.OSFile(str(file))
 
 
-def _read_json(open_: arrow.Open, file: Path, report: Report) -> arrow.Parts:
+def _read_json(open_: arrow.Open, file: Path, report: Report, lists: Collection[str]) -> arrow.Parts:
     """Lines with an object each, or one array of objects."""
     del report
     columns: dict[str, list[Value]] = {}
@@ -153,7 +156,7 @@ def _read_json(open_: arrow.Open, file: Path, report: Report) -> arrow.Parts:
         for number, record in _records(stream, file):
             if not isinstance(record, dict):
                 raise InputError(f"{file}:{number}: a row is an object, this is {type(record).__name__}")
-            for name, value in flatten(record):
+            for name, value in _flatten(record, lists):
                 column = columns.setdefault(name, [])
                 if len(column) > rows:
                     raise InputError(
@@ -208,13 +211,13 @@ def _lines(stream: IO[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def flatten(record: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Value]]:
-    """Scalars with dotted names; a list counts as missing."""
+def _flatten(record: dict[str, Any], lists: Collection[str], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Scalars with dotted names; a list that is not wanted counts as missing."""
     for name, value in record.items():
         if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{name}.")
+            yield from _flatten(value, lists, f"{prefix}{name}.")
         else:
-            yield prefix + name, None if isinstance(value, list) else value
+            yield prefix + name, None if isinstance(value, list) and prefix + name not in lists else value
 
 
 def _leave_out(table: Table, report: Report) -> None:
@@ -223,5 +226,8 @@ def _leave_out(table: Table, report: Report) -> None:
         if not name.strip() or name.startswith(_INDEX):
             report(f"left out: column {number} of {table.source} has no name, as an index has none")
             del table.columns[name]
-        elif any(other.startswith(f"{name}.") for other in table.columns) and set(table.columns[name]) == {None}:
+        elif (
+            any(other.startswith(f"{name}.") for other in table.columns)
+            and table.columns[name].count(None) == table.rows
+        ):
             del table.columns[name]

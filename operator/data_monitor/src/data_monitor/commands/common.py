@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_monitor import config
+from data_monitor.adapters import tables
 from data_monitor.adapters.tables import Table
 from data_monitor.adapters.times import milliseconds_of
 from data_monitor.config import Fields
@@ -21,7 +22,7 @@ from data_monitor.core.columns import MOST, BadColumn, Column, type_of
 from data_monitor.core.hours import hour_of
 from data_monitor.core.monitor import EARLIEST_MS
 from data_monitor.core.reference import Reference
-from data_monitor.core.values import Value
+from data_monitor.core.values import Missing, Value
 from data_monitor.errors import InputError
 
 _DAY_SECONDS = 86_400.0
@@ -35,6 +36,27 @@ def say(text: str) -> None:
 def fields_of(configuration: Path | None) -> Fields:
     """Where the values are: as a configuration file says, or by default."""
     return config.load(configuration).fields if configuration else Fields()
+
+
+def read_table(paths: Sequence[Path], fields: Fields, missing: Missing) -> Table:
+    """Read files as one table, in which each declared vector is its features. Raises InputError."""
+    places = {
+        path: vector for vector in fields.all_vectors for path in (f"{fields.features}.{vector.name}", vector.name)
+    }
+    table = tables.read(paths, say, places)
+    for path, vector in places.items():
+        if path not in table.columns:
+            continue
+        found, wrong = vector.take(table.columns.pop(path), missing)
+        if wrong:
+            say(
+                f"warning: {table.source}: {len(wrong):,} of {table.rows:,} values of {vector.name} are no "
+                f"{vector.length} numbers, and count as missing; the first is in row {wrong[0] + 1}"
+            )
+        prefix = path.removesuffix(vector.name)
+        for name, column in zip(vector.features, found.tolist(), strict=True):
+            table.columns[prefix + name] = column
+    return table
 
 
 def features_in(table: Table, fields: Fields) -> list[str]:

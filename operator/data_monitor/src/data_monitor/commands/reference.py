@@ -18,6 +18,7 @@ from data_monitor.commands.common import (
     find,
     find_all,
     hours_of,
+    read_table,
     say,
     warn_of_strays,
 )
@@ -75,8 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
     fields = fields_of(arguments.config)
     types = _types(arguments.types)
     missing = Missing.of((MISSING_TEXTS | set(_list(arguments.missing))) - set(_list(arguments.not_missing)))
-    table = tables.read(arguments.input, say)
+    table = read_table(arguments.input, fields, missing)
     rows, source = table.rows, table.source
+    for vector in fields.all_vectors:
+        if not any(find(table, fields, name) for name in vector.features):
+            raise InputError(f"{source}: no column {vector.name}, which fields.vectors names")
     if rows < _FEWEST_ROWS:
         raise InputError(f"{source}: {rows} rows; a reference needs {_FEWEST_ROWS}, better {_RECOMMENDED_ROWS}")
     if rows < _RECOMMENDED_ROWS:

@@ -12,12 +12,13 @@ import numpy as np
 
 from data_monitor import config
 from data_monitor.adapters import references, tables
-from data_monitor.commands.common import bad_column_in, columns_of, fields_of, hours_of, say
+from data_monitor.commands.common import bad_column_in, columns_of, fields_of, hours_of, read_table
 from data_monitor.commands.reference import choose
 from data_monitor.core.hours import HOURS
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.learn import learn
 from data_monitor.core.reference import Reference
+from data_monitor.core.values import DEFAULT_MISSING
 from data_monitor.errors import InputError
 from data_monitor.report.folder import Folder, Sample, Summary, name_of
 
@@ -65,14 +66,16 @@ def _from_files(arguments: argparse.Namespace, output: Path | None) -> int:
     if not (arguments.reference_data and arguments.current_data and output):
         raise InputError("--reference-data, --current-data and --output belong together")
     fields = fields_of(arguments.config)
-    expected = tables.read(arguments.reference_data, say)
-    if arguments.reference:
-        reference = references.load(arguments.reference)
+    known = references.load(arguments.reference) if arguments.reference else None
+    missing = known.missing if known else DEFAULT_MISSING
+    expected = read_table(arguments.reference_data, fields, missing)
+    if known:
+        reference = known
     else:
         with bad_column_in(expected.source):
             features, prediction = choose(expected, fields)
             reference = learn(features, prediction=prediction)
-    current = tables.read(arguments.current_data, say)
+    current = read_table(arguments.current_data, fields, missing)
     weights: list[int] = []
     if reference.hours is not None:
         weights = np.bincount(hours_of(current, fields), minlength=HOURS).tolist()

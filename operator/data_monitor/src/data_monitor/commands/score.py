@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data_monitor.adapters import references, tables
-from data_monitor.commands.common import columns_of, fields_of, hours_of, say
+from data_monitor.commands.common import columns_of, fields_of, hours_of, read_table, say
 from data_monitor.core.hours import HOURS
 from data_monitor.core.judge import Judge, Judgement, Rules
 from data_monitor.core.learn import column_for
@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"warning: scores of fewer than {_MIN_SAMPLES} rows are noisy; the monitor itself does not judge them")
     reference = references.load(arguments.reference)
     fields = fields_of(arguments.config)
-    table = tables.read(arguments.input, say)
+    table = read_table(arguments.input, fields, reference.missing)
     found = columns_of(reference, table, fields)
     judge = Judge(reference, Rules(min_samples=fewest))
     codes = judge.layout.encode([column_for(feature, found[feature.name]) for feature in reference.features])
