@@ -9,13 +9,15 @@ told; ratios are the median over turns, whose sides are weighed on alike by what
 * ``bare_poll``: one record after the other, and its bytes are taken out: the loop that tutorials show;
 * ``only_decode``: whole batches, decoded into typed structs that are dropped: a floor for whatever decodes in Python;
 * ``monitor``: the whole service; also with ten times the features, with ten times the panes, and with a 21st feature of
-  10,000 categories, next to the same events without it (``monitor_texts``, ``monitor_10000_categories``).
+  10,000 categories, next to the same events without it (``monitor_texts``, ``monitor_10000_categories``);
+* ``monitor_avro``: the whole service on Avro with the same 20 features, its schema from a stand-in for a registry.
 
 With ``BENCH_BEFORE=REVISION`` of this repository the service of that revision takes turns with the others, too.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -27,6 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import numpy as np
 from confluent_kafka import Producer
 from data_monitor.adapters import references
@@ -34,6 +37,7 @@ from data_monitor.core.columns import Column
 from data_monitor.core.learn import learn
 from data_monitor.core.reference import UNTYPED_FORMAT
 from kafka_broker import KafkaBroker
+from registry_stand_in import RegistryStandIn
 
 EVENTS = int(os.environ.get("BENCH_EVENTS", "600000"))
 TURNS = int(os.environ.get("BENCH_TURNS", "3"))
@@ -59,6 +63,12 @@ def run(report: Callable[[str], None]) -> dict[str, Any]:
             _produce(broker.address, topic, features, count, categories)
             references.save(_reference(features), Path(folder) / f"{topic}.json")
         references.save(_reference(20, CATEGORIES), Path(folder) / "events-categories.json")
+        broker.create("events-avro", PARTITIONS)
+        _produce_avro(broker.address, "events-avro", 20, EVENTS // 2)
+        references.save(_reference(20), Path(folder) / "events-avro.json")
+        registry = RegistryStandIn()
+        registry.add(1, json.dumps(_avro_schema(20)))
+        os.environ["BENCH_REGISTRY"] = registry.url
         before = _source_of(os.environ.get("BENCH_BEFORE"), Path(folder))
         if before:
             report(f"taking turns with {os.environ['BENCH_BEFORE']}")
@@ -70,6 +80,7 @@ def run(report: Callable[[str], None]) -> dict[str, Any]:
                 ("monitor", "monitor", "events-20", EVENTS, "10s", ""),
                 ("monitor_1s_panes", "monitor", "events-20", EVENTS, "1s", ""),
                 ("monitor_199_features", "monitor", "events-200", EVENTS // 10, "10s", ""),
+                ("monitor_avro", "monitor", "events-avro", EVENTS // 2, "10s", ""),
                 ("monitor_texts", "monitor", "events-texts", EVENTS // 4, "10s", ""),
                 ("monitor_10000_categories", "monitor", "events-texts", EVENTS // 4, "10s", "events-categories"),
             ):
@@ -92,6 +103,8 @@ def run(report: Callable[[str], None]) -> dict[str, Any]:
         **best,
         **{f"cpu_of_{side}_by_monitor": _median(cpu[side] / cpu["monitor"]) for side in _BARE},
         "events_per_cpu_second": round(1e6 / cpu["monitor"].min()),
+        "avro_events_per_cpu_second": round(1e6 / cpu["monitor_avro"].min()),
+        "cpu_of_avro_by_json": _median(cpu["monitor_avro"] / cpu["monitor"]),
         "cpu_of_199_features_by_20": _median(cpu["monitor_199_features"] / cpu["monitor"]),
         "cpu_of_1s_panes_by_10s": _median(cpu["monitor_1s_panes"] / cpu["monitor"]),
         "cpu_of_10000_categories_by_without": _median(cpu["monitor_10000_categories"] / cpu["monitor_texts"]),
@@ -151,6 +164,52 @@ def _reference(features: int, categories: int = 0) -> Any:
     return replace(learn(columns, prediction=Column("score", dice.random(5000).tolist())), format=UNTYPED_FORMAT)
 
 
+def _avro_schema(features: int) -> Any:
+    fields = [{"name": f"feature_{number:03d}", "type": ["null", "double"]} for number in range(features)]
+    return {
+        "type": "record",
+        "name": "Prediction",
+        "fields": [
+            {"name": "event_id", "type": "string"},
+            {"name": "ts_ms", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+            {"name": "inference_ms", "type": "double"},
+            {"name": "score", "type": "double"},
+            {"name": "features", "type": {"type": "record", "name": "Features", "fields": fields}},
+        ],
+    }
+
+
+def _produce_avro(address: str, topic: str, features: int, count: int) -> None:
+    """As _produce, in Confluent's wire format."""
+    dice = random.Random(1)
+    schema = fastavro.parse_schema(_avro_schema(features))
+    producer = Producer({"bootstrap.servers": address, "linger.ms": 50, "batch.size": 1_000_000})
+    for number in range(count):
+        out = io.BytesIO()
+        out.write(b"\0\0\0\0\1")
+        record = {
+            "event_id": f"bench-{number:08d}",
+            "ts_ms": FIRST_MS + number // 5,
+            "inference_ms": dice.lognormvariate(-3, 0.3),
+            "score": dice.random(),
+            "features": {f"feature_{at:03d}": dice.gauss(0, 1) for at in range(features)},
+        }
+        fastavro.schemaless_writer(out, schema, record)
+        _send(producer, topic, out.getvalue(), number)
+    assert producer.flush(120) == 0
+
+
+def _send(producer: Producer, topic: str, value: str | bytes, number: int) -> None:
+    while True:
+        try:
+            producer.produce(topic, value, partition=number % PARTITIONS)
+            break
+        except BufferError:
+            producer.poll(0.1)
+    if number % 1000 == 0:
+        producer.poll(0)
+
+
 def _produce(address: str, topic: str, features: int, count: int, categories: int) -> None:
     """In event time, 5,000 events a second; distinct values repeat after a while, time goes on."""
     dice = random.Random(1)
@@ -174,12 +233,5 @@ def _produce(address: str, topic: str, features: int, count: int, categories: in
         text = head + tails[number % len(tails)]
         if features == 20:
             text = f'{{"pad":"{"x" * max(0, BYTES - len(text) - 9)}",' + text[1:]
-        while True:
-            try:
-                producer.produce(topic, text, partition=number % PARTITIONS)
-                break
-            except BufferError:
-                producer.poll(0.1)
-        if number % 1000 == 0:
-            producer.poll(0)
+        _send(producer, topic, text, number)
     assert producer.flush(120) == 0

@@ -20,6 +20,7 @@ from data_monitor.adapters.exporter import Exporter, Health
 from data_monitor.adapters.kafka import Source
 from data_monitor.adapters.schema import NUMBER, Node
 from data_monitor.adapters.snapshot import SnapshotFile
+from data_monitor.commands.run import format_of
 from data_monitor.config import Config, Fields
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.monitor import Monitor
@@ -76,7 +77,10 @@ def monitor(settings, source, count):
     alone = Alone([settings.kafka.topic], watch, source, partitions, time.time)
     alone.begin({}, Patience(health))
     store = SnapshotFile(settings.state.path, Form(judge.reference.digest, watch.times.pane, judge.shape))
-    ingest = Ingest(watch, settings.kafka.topic, Decoder(judge.reference, Fields()), DeadLetterDecoder("type", []))
+    # A revision to compare with may know no formats.
+    form = (format_of(settings),) if settings.kafka.format != "json" else ()
+    decoder = Decoder(judge.reference, Fields(), *form)
+    ingest = Ingest(watch, settings.kafka.topic, decoder, DeadLetterDecoder("type", []))
     exporter = Exporter("bench", judge.reference.digest, judge.thresholds, [])
     service = Service(settings, watch, ingest, source, partitions, alone, store, exporter, health)
 
@@ -99,10 +103,13 @@ def main(kind, address, topic, events, reference, folder, pane):
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     count = int(events)
+    kafka = {"bootstrapServers": address, "topic": topic, "deadLetterTopic": None, "startAt": "earliest"}
+    avro = {"schemaRegistry": {"url": os.environ["BENCH_REGISTRY"]}} if topic.endswith("avro") else {}
     settings = Config.model_validate(
         {
             "reference": reference,
-            "kafka": {"bootstrapServers": address, "topic": topic, "deadLetterTopic": None, "startAt": "earliest"},
+            "kafka": {**kafka, **({"format": "avro"} if avro else {})},
+            **avro,
             "window": {"pane": pane},
             "state": {"path": str(Path(folder) / f"snapshot-{os.getpid()}")},
         }

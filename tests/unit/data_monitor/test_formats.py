@@ -5,6 +5,7 @@ import io
 import itertools
 import json
 import struct
+import subprocess
 
 import fastavro
 import hypothesis.strategies as st
@@ -19,6 +20,7 @@ from data_monitor.adapters.registry import Registry, Schema
 from data_monitor.config import Fields, SchemaRegistry
 from data_monitor.core.columns import Column
 from data_monitor.core.learn import learn
+from data_monitor.errors import InputError
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 from hypothesis import given
 from registry_stand_in import RegistryStandIn
@@ -125,6 +127,33 @@ def test_basic_auth_comes_from_the_environment(monkeypatch):
     monkeypatch.setenv("SCHEMA_REGISTRY_PASSWORD", "secret")
     assert Registry(SchemaRegistry(url=registry.url)).by_id(7).schema_type == "AVRO"
     registry.close()
+
+
+def test_a_registry_over_tls(tmp_path, monkeypatch):
+    """A stand-in for the registry, but TLS is the real one; its CA is in a file, as from a Secret or a ConfigMap."""
+    key, certificate = tmp_path / "tls.key", tmp_path / "ca.crt"
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=registry"]
+    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    registry = RegistryStandIn("me:secret", both)
+    registry.add(7, json.dumps(PREDICTION))
+    monkeypatch.setenv("SCHEMA_REGISTRY_USERNAME", "me")
+    monkeypatch.setenv("SCHEMA_REGISTRY_PASSWORD", "secret")
+    with pytest.raises(Unavailable, match="CERTIFICATE_VERIFY_FAILED"):
+        Registry(SchemaRegistry(url=registry.url)).by_id(7)
+    assert registry.asked == [], "no password goes to a server that nobody vouches for"
+    form = Registered(Registry(SchemaRegistry(url=registry.url, ca_file=certificate)), avro.reader)
+    decode = Decoder(REFERENCE, Fields(), form)
+    decode.prepare([avro_record(GOOD)])
+    assert len(decode.decode([avro_record(GOOD)]).good) == 1
+    elsewhere = SchemaRegistry(url=registry.url.replace("127.0.0.1", "localhost"), ca_file=certificate)
+    with pytest.raises(Unavailable, match="Hostname mismatch"):
+        Registry(elsewhere).by_id(7)
+    registry.close()
+    with pytest.raises(InputError, match="certificates cannot be read"):
+        Registry(SchemaRegistry(url=registry.url, ca_file=tmp_path / "none.crt"))
 
 
 KINDS = descriptor_pb2.FieldDescriptorProto
