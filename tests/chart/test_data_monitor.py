@@ -165,6 +165,113 @@ def test_a_kafka_of_ones_own(rendered: Render, tmp_path: Path) -> None:
     assert properties["client.rack"] == "a"
 
 
+MODELS = "several-models-values.yaml"
+RANKING, ETA = "streaming-monitoring-ranking-data-monitor", "streaming-monitoring-eta-data-monitor"
+
+
+def config_of(rendered: Render, folder: Path, name: str, values: Object | None = None) -> config.Config:
+    path = folder / "config.yaml"
+    path.write_text(rendered(MODELS, values).one("ConfigMap", name)["data"]["config.yaml"])
+    return config.load(path)
+
+
+def test_each_model_has_a_monitor_of_its_own(rendered: Render, tmp_path: Path) -> None:
+    kinds = ("StatefulSet", "Service", "ConfigMap", "NetworkPolicy")
+    for kind in kinds:
+        assert {NAME, RANKING, ETA} <= set(rendered(MODELS).of(kind)), kind
+    ranking, eta = (config_of(rendered, tmp_path, name) for name in (RANKING, ETA))
+    assert (ranking.model, ranking.kafka.topic, ranking.kafka.group_id) == (
+        "ranking",
+        "ranking-predictions",
+        "data-monitor-ranking",
+    )
+    assert (eta.model, eta.kafka.topic, eta.kafka.dead_letter_topic) == ("eta-v2", "eta-predictions", "eta-dlq")
+    assert ranking.kafka.dead_letter_topic is None
+    assert ranking.fields.prediction is None
+    selectors = [rendered(MODELS).one("Service", name)["spec"]["selector"] for name in (NAME, RANKING, ETA)]
+    assert len({json.dumps(one) for one in selectors}) == 3
+    components = {one["app.kubernetes.io/component"] for one in selectors}
+    (watched,) = [
+        one["values"]
+        for one in rendered(MODELS).one("PodMonitor", NAME)["spec"]["selector"]["matchExpressions"]
+        if one["key"] == "app.kubernetes.io/component"
+    ]
+    assert set(watched) == components
+
+
+def test_several_replicas_share_a_topic(rendered: Render, tmp_path: Path) -> None:
+    settings = config_of(rendered, tmp_path, RANKING)
+    assert (settings.state.store, settings.state.topic) == ("topic", "data-monitor-ranking-state")
+    assert settings.report is None
+    ranking = rendered(MODELS).one("StatefulSet", RANKING)["spec"]
+    assert ranking["replicas"] == 3
+    assert "emptyDir" in volume(ranking["template"]["spec"], "data")
+    topic = rendered(MODELS).one("KafkaTopic", f"{RANKING}-state")["spec"]
+    assert topic["topicName"] == "data-monitor-ranking-state"
+    assert (topic["partitions"], topic["config"]) == (1, {"cleanup.policy": "compact"})
+    budget = rendered(MODELS).one("PodDisruptionBudget", RANKING)["spec"]
+    assert budget["selector"]["matchLabels"] == ranking["selector"]["matchLabels"]
+    assert ETA in rendered(MODELS).of("PersistentVolumeClaim")
+    assert RANKING not in rendered(MODELS).of("PersistentVolumeClaim")
+
+
+def test_a_schema_registry_with_a_password_and_a_ca(rendered: Render, tmp_path: Path) -> None:
+    settings = config_of(rendered, tmp_path, RANKING)
+    assert settings.schema_registry
+    assert settings.schema_registry.ca_file
+    spec = rendered(MODELS).one("StatefulSet", RANKING)["spec"]["template"]["spec"]
+    monitor = containers(spec)["monitor"]
+    secrets = {one["name"]: one["valueFrom"]["secretKeyRef"] for one in monitor["env"]}
+    assert secrets == {
+        f"SCHEMA_REGISTRY_{key.upper()}": {"name": "registry-user", "key": key} for key in ("username", "password")
+    }
+    mounts = {one["name"]: Path(one["mountPath"]) for one in monitor["volumeMounts"]}
+    assert settings.schema_registry.ca_file == mounts["registry-ca"] / "ca.crt"
+    assert volume(spec, "registry-ca") == {"configMap": {"name": "registry-ca"}}
+    own = {"dataMonitors": {"ranking": {"schemaRegistry": {"ca": {"existingConfigMap": "", "existingSecret": "s"}}}}}
+    spec = rendered(MODELS, own).one("StatefulSet", RANKING)["spec"]["template"]["spec"]
+    assert volume(spec, "registry-ca") == {"secret": {"secretName": "s", "defaultMode": 0o440}}
+    egress = rendered(MODELS).one("NetworkPolicy", RANKING)["spec"]["egress"]
+    assert egress[-1]["to"] == [{"podSelector": {"matchLabels": {"app": "schema-registry"}}}]
+
+
+def test_the_alert_links_to_the_report_of_its_model(rendered: Render) -> None:
+    rules = rendered(MODELS).one("PrometheusRule", "streaming-monitoring-ml")["spec"]["groups"]
+    (alert,) = [rule for group in rules for rule in group["rules"] if rule.get("alert") == "MLModelPredictionDrift"]
+    assert alert["annotations"]["report_url"] == (
+        '{{ if eq $labels.model "eta-v2" }}https://drift.example.com/latest{{ end }}'
+        '{{ if eq $labels.model "ml-recommender" }}http://localhost:8001/latest{{ end }}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("monitors", "words"),
+    [
+        ({"a": {"kafka": {"topic": "t"}}}, "dataMonitors.a.reference"),
+        ({"a": {"reference": {"content": "{}"}}}, "dataMonitors.a.kafka.topic"),
+        ({"A": {}}, "dataMonitors"),
+        ({"a": {"tpoic": "t"}}, "tpoic"),
+        ({"eta": {"model": "ranking"}}, "dataMonitors.eta and dataMonitors.ranking have the same model, ranking"),
+        ({"eta": {"config": {"model": "ranking"}}}, "the same model, ranking"),
+        (
+            {"eta": {"kafka": {"groupId": "data-monitor"}}},
+            "dataMonitor and dataMonitors.eta have the same kafka.groupId",
+        ),
+        ({"ranking": {"config": {"state": {"store": "file"}}}}, "dataMonitors.ranking.config.state.store: topic"),
+        (
+            {"eta": {"config": {"state": {"store": "topic", "topic": "data-monitor-ranking-state"}}}},
+            "the same state.topic",
+        ),
+        ({"eta": {"schemaRegistry": {"existingSecret": "s"}}}, "dataMonitors.eta.schemaRegistry.url"),
+        ({"eta": {"kafka": {"sasl": {"mechanism": "plain"}}}}, "dataMonitors.eta.kafka.sasl.existingSecret"),
+    ],
+)
+def test_mistakes_in_one_of_several_are_told_by_its_name(rendered: Render, monitors: Object, words: str) -> None:
+    with pytest.raises(render.RenderError) as error:
+        rendered(MODELS, {"dataMonitors": monitors})
+    assert words in str(error.value)
+
+
 def annotations(rendered: Render, values: Object | None = None) -> Object:
     """Of MLModelPredictionDrift."""
     rules = rendered(PIPELINE, values).one("PrometheusRule", "streaming-monitoring-ml")["spec"]["groups"]

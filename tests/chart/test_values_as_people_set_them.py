@@ -175,6 +175,23 @@ label_keys = st.sampled_from(
 labels = st.dictionaries(label_keys, st.sampled_from(["", "platform", *AMBIGUOUS]), max_size=4)
 peers = st.sampled_from([[], [{"podSelector": {}}], [{"ipBlock": {"cidr": "10.0.0.0/8"}}]])
 names = st.sampled_from(["", "a", "streaming-monitoring", "x" * 39, "null", "e1", "a" * 60])
+monitor_names = st.one_of(
+    st.sampled_from(["ranking", "a" * 40, "e1", "null", "true", "reference", "reports"]),
+    st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True),
+)
+monitor = st.fixed_dictionaries(
+    {"kafka": st.just({"topic": "t"}), "reference": st.sampled_from([{"content": "{}"}, {"existingClaim": "c"}])},
+    optional={
+        "enabled": st.booleans(),
+        "replicas": st.sampled_from([1, 3, None]),
+        "config": st.sampled_from([{}, None, {"fields": {"prediction": None}}, {"state": {"store": "topic"}}]),
+        "podLabels": labels,
+        "reports": st.sampled_from([None, {"enabled": False}, {"url": "https://r.example.com"}, {"gateway": None}]),
+        "schemaRegistry": st.sampled_from(
+            [None, {"url": "https://r:1"}, {"url": "http://r", "peers": []}, {"existingSecret": "s"}]
+        ),
+    },
+)
 SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "commonLabels": labels,
     "prometheus.selectorLabels": labels,
@@ -193,6 +210,9 @@ SETTINGS: dict[str, st.SearchStrategy[Any]] = {
     "networkPolicy.kafkaPeers": st.one_of(peers, st.just("auto")),
     "networkPolicy.apiServerPeers": st.one_of(peers, st.just("any")),
     "dataMonitor.reports.readers": peers,
+    "dataMonitor.enabled": st.booleans(),
+    "dataMonitor.replicas": st.sampled_from([1, 2]),
+    "dataMonitors": st.dictionaries(monitor_names, st.none() | monitor, max_size=3),
     "nameOverride": st.sampled_from(["", "monitoring", "123"]),
     "fullnameOverride": names,
     "kube-prometheus-stack.fullnameOverride": names,

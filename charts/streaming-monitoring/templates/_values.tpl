@@ -8,11 +8,17 @@ dependencies have their values before any template runs, so theirs are left alon
 {{- include "streaming-monitoring.restore" . -}}
 {{- /* All templates of a chart share their values. */ -}}
 {{- $_ := set .Values "restored" true -}}
+{{- $_ := set .Values "monitors" list -}}
+{{- include "streaming-monitoring.findMonitors" . -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "streaming-monitoring.restore" -}}
 {{- $config := dig "dataMonitor" "config" nil (mustDeepCopy (dict "dataMonitor" (.Values.dataMonitor | default dict))) -}}
+{{- $configs := dict -}}
+{{- range $name, $monitor := .Values.dataMonitors | default dict -}}
+{{- with dig "config" nil ($monitor | default dict) -}}{{- $_ := set $configs $name (mustDeepCopy .) -}}{{- end -}}
+{{- end -}}
 {{- $foreign := list "global" "flink-kubernetes-operator" "strimzi-kafka-operator" "kube-prometheus-stack" -}}
 {{- range $key, $value := .Values -}}
 {{- if and (kindIs "map" $value) (not (has $key $foreign)) -}}{{- include "streaming-monitoring.prune" $value -}}{{- end -}}
@@ -30,6 +36,7 @@ dependencies have their values before any template runs, so theirs are left alon
 {{- end -}}
 {{- /* Null is a value of the data monitor's own configuration. */ -}}
 {{- with $config -}}{{- $_ := set $.Values.dataMonitor "config" . -}}{{- end -}}
+{{- range $name, $config := $configs -}}{{- $_ := set (get $.Values.dataMonitors $name) "config" $config -}}{{- end -}}
 {{- range $name := $foreign -}}
 {{- if not (kindIs "map" (get $.Values $name)) -}}{{- $_ := set $.Values $name dict -}}{{- end -}}
 {{- end -}}

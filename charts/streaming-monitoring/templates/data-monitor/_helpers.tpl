@@ -1,8 +1,72 @@
-{{/* Whether there is a data monitor: as values say; auto: with the example pipeline. */}}
-{{- define "streaming-monitoring.dataMonitor" -}}
+{{/*
+Finds the data monitors: puts into .Values.monitors, a list that all templates share, what there is of each: "key" where
+its values are, "values", "name" of its objects, "component" of its pods, "config" its configuration file. The one of
+dataMonitor comes first, and is the one of the example pipeline.
+*/}}
+{{- define "streaming-monitoring.findMonitors" -}}
+{{- $root := . -}}
 {{- $wanted := .Values.dataMonitor.enabled -}}
 {{- if kindIs "string" $wanted }}{{ $wanted = .Values.pipeline.enabled }}{{ end -}}
-{{- if $wanted -}}true{{- end -}}
+{{- if $wanted -}}
+{{- include "streaming-monitoring.addMonitor" (list . (dict "key" "dataMonitor" "values" .Values.dataMonitor "name" (include "streaming-monitoring.dataMonitorName" .) "component" "data-monitor" "default" true)) -}}
+{{- end -}}
+{{- range $name, $own := .Values.dataMonitors -}}
+{{- /* What says whose data it is, each says itself; all else is as in dataMonitor. */ -}}
+{{- $values := omit (deepCopy $root.Values.dataMonitor) "enabled" "model" "reference" "config" "replicas" -}}
+{{- $defaults := dict
+      "enabled" true
+      "model" $name
+      "reference" (dict "content" "" "existingConfigMap" "" "existingClaim" "" "file" "reference.json")
+      "replicas" 1
+      "config" dict
+      "kafka" (dict "topic" "" "deadLetterTopic" "" "groupId" (printf "data-monitor-%s" $name))
+      "persistence" (dict "persistentVolumeClaim" (dict "existingClaim" ""))
+      "reports" (dict "url" "" "ingress" (dict "enabled" false "host" "") "gateway" (dict "parentRefs" list "hostnames" list)) -}}
+{{- $config := deepCopy (dig "config" dict $own) -}}
+{{- $values = set (mergeOverwrite $values $defaults (deepCopy $own)) "config" $config -}}
+{{- if ne (toString $values.enabled) "false" -}}
+{{- if not $values.kafka.topic -}}
+{{- fail (printf "dataMonitors.%s.kafka.topic is needed: the topic with the model's predictions" $name) -}}
+{{- end -}}
+{{- $base := printf "%s-%s" (include "streaming-monitoring.fullname" $root) $name -}}
+{{- if gt (len $base) 39 -}}{{- $base = printf "%s-%s" (trunc 30 $base | trimSuffix "-") (sha256sum $base | trunc 8) -}}{{- end -}}
+{{- include "streaming-monitoring.addMonitor" (list $root (dict "key" (printf "dataMonitors.%s" $name) "values" $values "name" (printf "%s-data-monitor" $base) "component" (printf "data-monitor-%s" $name) "default" false)) -}}
+{{- end -}}
+{{- end -}}
+{{- /* Metrics tell monitors apart by their model; offsets and states by group and topic. */ -}}
+{{- range $what := list "model" "kafka.groupId" "state.topic" -}}
+{{- $seen := dict -}}
+{{- range $monitor := $root.Values.monitors -}}
+{{- $value := $monitor.config -}}
+{{- range splitList "." $what -}}{{- $value = get $value . | default dict -}}{{- end -}}
+{{- if and (kindIs "string" $value) $value (or (ne $what "state.topic") (eq (include "streaming-monitoring.stateStore" $monitor.config) "topic")) -}}
+{{- with get $seen $value -}}
+{{- fail (printf "%s and %s have the same %s, %s; each monitor needs its own" . $monitor.key $what $value) -}}
+{{- end -}}
+{{- $_ := set $seen $value $monitor.key -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where the state is. Call with a configuration. */}}
+{{- define "streaming-monitoring.stateStore" -}}
+{{- get (.state | default dict) "store" | default "file" -}}
+{{- end -}}
+
+{{/* Adds one to .Values.monitors, with its configuration. Call with (list $ MONITOR). */}}
+{{- define "streaming-monitoring.addMonitor" -}}
+{{- $root := index . 0 -}}
+{{- $monitor := index . 1 -}}
+{{- $_ := set $monitor "panes" (and $monitor.default $root.Values.pipeline.enabled $root.Values.pipeline.panes.enabled) -}}
+{{- $_ := set $monitor "reports" (and $monitor.values.reports.enabled (not $monitor.panes) (eq (int $monitor.values.replicas) 1)) -}}
+{{- $_ := set $monitor "config" (include "streaming-monitoring.dataMonitorConfig" (list $root $monitor) | fromYaml) -}}
+{{- $_ := set $root.Values "monitors" (append $root.Values.monitors $monitor) -}}
+{{- end -}}
+
+{{/* Whether there is a data monitor of dataMonitor. */}}
+{{- define "streaming-monitoring.dataMonitor" -}}
+{{- range .Values.monitors -}}{{- if .default -}}true{{- end -}}{{- end -}}
 {{- end -}}
 
 {{- define "streaming-monitoring.dataMonitorName" -}}
@@ -22,48 +86,48 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* Whether there are reports: they show rows, and panes hold none. */}}
-{{- define "streaming-monitoring.dataMonitorReports" -}}
-{{- if and .Values.dataMonitor.reports.enabled (not (include "streaming-monitoring.panes" .)) -}}true{{- end -}}
-{{- end -}}
-
-{{/* The ConfigMap that holds the reference; empty: a claim does. */}}
+{{/* The ConfigMap that holds a monitor's reference; empty: a claim does. */}}
 {{- define "streaming-monitoring.dataMonitorReferenceMap" -}}
-{{- $reference := .Values.dataMonitor.reference -}}
+{{- $reference := .values.reference -}}
 {{- if $reference.existingConfigMap -}}
 {{- $reference.existingConfigMap -}}
 {{- else if not $reference.existingClaim -}}
-{{- include "streaming-monitoring.dataMonitorName" . -}}-reference
+{{- .name -}}-reference
 {{- end -}}
 {{- end -}}
 
-{{/* The reference that the chart puts into a ConfigMap itself; empty: somebody else brings it. */}}
+{{/* The reference that the chart puts into a ConfigMap itself; empty: somebody else brings it. Call with (list $ MONITOR). */}}
 {{- define "streaming-monitoring.dataMonitorReference" -}}
-{{- $reference := .Values.dataMonitor.reference -}}
+{{- $root := index . 0 -}}
+{{- $monitor := index . 1 -}}
+{{- $reference := $monitor.values.reference -}}
 {{- if not (or $reference.existingConfigMap $reference.existingClaim) -}}
 {{- if $reference.content -}}
 {{- $reference.content -}}
-{{- else if .Values.pipeline.enabled -}}
-{{- .Files.Get "files/data-monitor/ml-recommender.json" -}}
+{{- else if and $monitor.default $root.Values.pipeline.enabled -}}
+{{- $root.Files.Get "files/data-monitor/ml-recommender.json" -}}
 {{- else -}}
-{{- fail "dataMonitor.reference: there is none to compare with; make one with \"data-monitor reference build\" and pass it with --set-file dataMonitor.reference.content=reference.json, or name an existingConfigMap or existingClaim" -}}
+{{- fail (printf "%s.reference: there is none to compare with; make one with \"data-monitor reference build\" and pass it with --set-file %s.reference.content=reference.json, or name an existingConfigMap or existingClaim" $monitor.key $monitor.key) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The configuration file: what the chart knows, and dataMonitor.config over it. */}}
+{{/* The configuration file: what the chart knows, and the values' config over it. Call with (list $ MONITOR). */}}
 {{- define "streaming-monitoring.dataMonitorConfig" -}}
-{{- $monitor := .Values.dataMonitor -}}
+{{- $root := index . 0 -}}
+{{- $key := (index . 1).key -}}
+{{- $monitor := (index . 1).values -}}
+{{- $registry := $monitor.schemaRegistry -}}
 {{- $sasl := $monitor.kafka.sasl -}}
 {{- $tls := $monitor.kafka.tls -}}
 {{- if and $sasl.mechanism (not $sasl.existingSecret) -}}
-{{- fail "dataMonitor.kafka.sasl.existingSecret is needed for a mechanism (a Secret with the keys username and password)" -}}
+{{- fail (printf "%s.kafka.sasl.existingSecret is needed for a mechanism (a Secret with the keys username and password)" $key) -}}
 {{- end -}}
 {{- if and $tls.existingSecret (not $tls.enabled) -}}
-{{- fail "dataMonitor.kafka.tls.existingSecret is set, but dataMonitor.kafka.tls.enabled is false" -}}
+{{- fail (printf "%s.kafka.tls.existingSecret is set, but %s.kafka.tls.enabled is false" $key $key) -}}
 {{- end -}}
 {{- if and $tls.clientCertificate (not $tls.existingSecret) -}}
-{{- fail "dataMonitor.kafka.tls.existingSecret is needed for clientCertificate (a Secret with the keys ca.crt, tls.crt and tls.key)" -}}
+{{- fail (printf "%s.kafka.tls.existingSecret is needed for clientCertificate (a Secret with the keys ca.crt, tls.crt and tls.key)" $key) -}}
 {{- end -}}
 {{- $properties := dict -}}
 {{- if or $sasl.mechanism $tls.enabled -}}
@@ -80,7 +144,7 @@ true
 {{- $_ := set $properties "ssl.key.location" "/etc/kafka-tls/tls.key" -}}
 {{- end -}}
 {{- $kafka := dict
-      "bootstrapServers" (include "streaming-monitoring.bootstrapServers" .)
+      "bootstrapServers" (include "streaming-monitoring.bootstrapServers" $root)
       "topic" $monitor.kafka.topic
       "deadLetterTopic" ($monitor.kafka.deadLetterTopic | default nil)
       "groupId" $monitor.kafka.groupId
@@ -91,29 +155,66 @@ true
       "kafka" $kafka
       "state" (dict "path" "/var/lib/data-monitor/state/snapshot")
       "metrics" (dict "port" 8000) -}}
-{{- if include "streaming-monitoring.panes" . -}}
-{{- $_ := set $kafka "topic" .Values.pipeline.panes.topic -}}
+{{- if (index . 1).panes -}}
+{{- $_ := set $kafka "topic" $root.Values.pipeline.panes.topic -}}
 {{- $_ := set $kafka "format" "panes" -}}
-{{- $_ := set $config "window" (dict "pane" (printf "%ds" (int .Values.pipeline.panes.seconds))) -}}
+{{- $_ := set $config "window" (dict "pane" (printf "%ds" (int $root.Values.pipeline.panes.seconds))) -}}
 {{- end -}}
-{{- if include "streaming-monitoring.dataMonitorReports" . -}}
+{{- if gt (int $monitor.replicas) 1 -}}
+{{- $_ := set $config "state" (dict "store" "topic" "topic" (printf "%s-state" $monitor.kafka.groupId) "path" "/var/lib/data-monitor/state/snapshot") -}}
+{{- end -}}
+{{- with $registry.url -}}
+{{- $settings := dict "url" . -}}
+{{- if and $registry.ca.existingSecret $registry.ca.existingConfigMap -}}
+{{- fail (printf "%s.schemaRegistry.ca: existingSecret and existingConfigMap are both set; the authority is in one of them" $key) -}}
+{{- end -}}
+{{- if or $registry.ca.existingSecret $registry.ca.existingConfigMap -}}
+{{- $_ := set $settings "caFile" (printf "/etc/schema-registry/%s" $registry.ca.key) -}}
+{{- end -}}
+{{- $_ := set $config "schemaRegistry" $settings -}}
+{{- else -}}
+{{- if or $registry.existingSecret $registry.ca.existingSecret $registry.ca.existingConfigMap -}}
+{{- fail (printf "%s.schemaRegistry.url is needed where schemaRegistry has a Secret or a ca" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- if (index . 1).reports -}}
 {{- $_ := set $config "report" (dict "directory" "/var/lib/data-monitor/report" "every" $monitor.reports.every "keep" (int $monitor.reports.keep) "port" 8001) -}}
 {{- end -}}
-{{- toYaml (mergeOverwrite $config (deepCopy $monitor.config)) -}}
+{{- $config = mergeOverwrite $config (deepCopy $monitor.config) -}}
+{{- if and (gt (int $monitor.replicas) 1) (ne (include "streaming-monitoring.stateStore" $config) "topic") -}}
+{{- fail (printf "%s.replicas is %d, which needs %s.config.state.store: topic" $key (int $monitor.replicas) $key) -}}
+{{- end -}}
+{{- toYaml $config -}}
 {{- end -}}
 
-{{/* Annotations of alerts that only an installation knows, as JSON by alert. */}}
-{{- define "streaming-monitoring.alertAnnotations" -}}
-{{- $reports := .Values.dataMonitor.reports -}}
-{{- $annotations := dict -}}
-{{- if and (include "streaming-monitoring.dataMonitor" .) (include "streaming-monitoring.dataMonitorReports" .) -}}
+{{/* Where people reach a monitor's reports. */}}
+{{- define "streaming-monitoring.reportUrl" -}}
+{{- $reports := .values.reports -}}
 {{- $url := "http://localhost:8001" -}}
 {{- if $reports.url -}}
 {{- $url = $reports.url -}}
 {{- else if $reports.ingress.enabled -}}
 {{- $url = printf "%s://%s" (ternary "https" "http" (ne $reports.ingress.tlsSecret "")) $reports.ingress.host -}}
 {{- end -}}
-{{- $_ := set $annotations "MLModelPredictionDrift" (dict "report_url" (printf "%s/latest" (trimSuffix "/" $url))) -}}
+{{- printf "%s/latest" (trimSuffix "/" $url) -}}
+{{- end -}}
+
+{{/* Annotations of alerts that only an installation knows, as JSON by alert. */}}
+{{- define "streaming-monitoring.alertAnnotations" -}}
+{{- $annotations := dict -}}
+{{- $urls := dict -}}
+{{- range .Values.monitors -}}
+{{- if .reports -}}{{- $_ := set $urls .config.model (include "streaming-monitoring.reportUrl" .) -}}{{- end -}}
+{{- end -}}
+{{- if and (eq (len $urls) (len .Values.monitors)) (eq (len (values $urls | uniq)) 1) -}}
+{{- $_ := set $annotations "MLModelPredictionDrift" (dict "report_url" (values $urls | first)) -}}
+{{- else if $urls -}}
+{{- /* The link of the model that the alert is about. */ -}}
+{{- $links := "" -}}
+{{- range $model, $url := $urls -}}
+{{- $links = printf "%s{{ if eq $labels.model %q }}%s{{ end }}" $links $model $url -}}
+{{- end -}}
+{{- $_ := set $annotations "MLModelPredictionDrift" (dict "report_url" $links) -}}
 {{- end -}}
 {{- /* The list of records; the test of links knows the panel's number. */}}
 {{- $bundled := get (index .Values "kube-prometheus-stack") "grafana" | default dict -}}
