@@ -116,8 +116,6 @@ def nullable(about: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _or_null(about: dict[str, Any]) -> dict[str, Any]:
-    if "$ref" in about:
-        return about  # what it names may be empty
     if "enum" in about:
         return about if None in about["enum"] else {**about, "enum": [*about["enum"], None]}
     if "oneOf" in about:

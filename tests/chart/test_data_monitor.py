@@ -318,7 +318,16 @@ def test_panes_that_could_not_work_are_refused(rendered: Render, monitor: Object
         rendered(PIPELINE, {"pipeline": {"panes": {"enabled": True}}, "dataMonitor": monitor})
 
 
-def test_without_reports_there_is_nothing_of_evidently(rendered: Render) -> None:
+def test_evidently_is_an_option_with_an_image_of_its_own(rendered: Render, tmp_path: Path) -> None:
+    own = containers(pod(rendered))
+    assert own["reports"]["image"] == own["monitor"]["image"]
+    assert loaded(rendered, tmp_path).report.kind == "summary"  # type: ignore[union-attr]
+    values = {"dataMonitor": {"reports": {"kind": "evidently"}}}
+    assert containers(pod(rendered, values=values))["reports"]["image"].endswith("/data-monitor-report:0.1.0")
+    assert loaded(rendered, tmp_path, values=values).report.kind == "evidently"  # type: ignore[union-attr]
+
+
+def test_without_reports_there_is_no_container_of_them(rendered: Render) -> None:
     off = {"dataMonitor": {"reports": {"enabled": False}}}
     assert list(containers(pod(rendered, values=off))) == ["monitor"]
     assert "report_url" not in annotations(rendered, off)

@@ -117,7 +117,7 @@ def test_a_monitor_that_is_gone_is_told(cluster: Cluster) -> None:
 def test_the_alert_links_to_a_report_of_what_drifts(release: Release, cluster: Cluster, provider: str) -> None:
     if provider == "local":
         local.add_images(["data-monitor-report"], Steps())
-    release.upgrade(SHORT_TIMES, {"dataMonitor": {"reports": {"enabled": True}}})
+    release.upgrade(SHORT_TIMES, {"dataMonitor": {"reports": {"enabled": True, "kind": "evidently"}}})
     wait_for("the reports are served", lambda: "Drift reports" in cluster.page(NAME, 8001, "/").text, 420, every=5)
     Pipeline(cluster, DRIFT).set_shift(1.5)
     try:

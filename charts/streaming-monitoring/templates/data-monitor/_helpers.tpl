@@ -178,7 +178,7 @@ true
 {{- end -}}
 {{- end -}}
 {{- if (index . 1).reports -}}
-{{- $_ := set $config "report" (dict "directory" "/var/lib/data-monitor/report" "every" $monitor.reports.every "keep" (int $monitor.reports.keep) "port" 8001) -}}
+{{- $_ := set $config "report" (dict "directory" "/var/lib/data-monitor/report" "kind" $monitor.reports.kind "every" $monitor.reports.every "keep" (int $monitor.reports.keep) "port" 8001) -}}
 {{- end -}}
 {{- $config = mergeOverwrite $config (deepCopy $monitor.config) -}}
 {{- if and (gt (int $monitor.replicas) 1) (ne (include "streaming-monitoring.stateStore" $config) "topic") -}}

@@ -232,8 +232,10 @@ class Metrics(Section):
 
 
 class Report(Section):
-    """The sample that the Evidently report is made from, and where reports are kept and served."""
+    """The sample that reports are made from, and where reports are kept and served."""
 
+    kind: Literal["summary", "evidently"] = "summary"
+    """``evidently`` needs the extra ``report``."""
     directory: File
     sample_size: Whole = Field(5000, ge=100)
     every: Duration = 600.0

@@ -1,11 +1,11 @@
-"""``data-monitor report``: what drifted, as a page by Evidently with the monitor's scores."""
+"""``data-monitor report``: what drifted, as a page with the monitor's scores."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -20,20 +20,19 @@ from data_monitor.core.learn import learn
 from data_monitor.core.reference import Reference
 from data_monitor.core.values import DEFAULT_MISSING
 from data_monitor.errors import InputError
+from data_monitor.report.drift_report import DriftReport, Rows
 from data_monitor.report.folder import Folder, Sample, Summary, name_of
 
-if TYPE_CHECKING:
-    from data_monitor.report.drift_report import DriftReport, Rows
-
 _SUFFIXES = (".html", ".json")
+_KINDS = ("summary", "evidently")
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     report = commands.add_parser(
         "report",
-        help="show what drifted (by Evidently)",
-        description="Compares rows with a reference and writes a page by Evidently, whose scores are the monitor's. "
+        help="show what drifted",
+        description="Compares rows with a reference and writes a page whose scores are the monitor's. "
         "With --config: the monitor's latest sample of its window; otherwise two files.",
     )
     report.add_argument(
@@ -46,6 +45,9 @@ def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     report.add_argument("--reference", type=Path, help="a reference (default: one learned from --reference-data)")
     report.add_argument("--config", type=Path, help="configuration file of a monitor; with files: the names of fields")
     report.add_argument("--output", type=Path, help="file to write: .html or .json (default: the monitor's reports)")
+    report.add_argument(
+        "--kind", choices=_KINDS, help="by whom: the monitor itself or Evidently (default: report.kind, or summary)"
+    )
     report.add_argument("--reason", default="on demand", help="why, for the list of reports (on demand)")
     report.set_defaults(run=run)
 
@@ -59,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _from_files(arguments, output)
     if not arguments.config:
         raise InputError("either --config, for the monitor's sample, or --reference-data and --current-data")
-    return _from_sample(config.load(arguments.config), arguments.reason, output)
+    return _from_sample(config.load(arguments.config), arguments, output)
 
 
 def _from_files(arguments: argparse.Namespace, output: Path | None) -> int:
@@ -84,27 +86,39 @@ def _from_files(arguments: argparse.Namespace, output: Path | None) -> int:
         columns_of(reference, expected, fields),
         columns_of(reference, current, fields),
         Rules(),
+        _kind(arguments),
     )
     _write(made, output)
     return 0
 
 
-def _from_sample(configuration: config.Config, reason: str, output: Path | None) -> int:
+def _kind(arguments: argparse.Namespace) -> str:
+    """As the option says, or else the configuration."""
+    settings = config.load(arguments.config).report if arguments.config else None
+    return arguments.kind or (settings.kind if settings else _KINDS[0])
+
+
+def _from_sample(configuration: config.Config, arguments: argparse.Namespace, output: Path | None) -> int:
     if not configuration.report:
         raise InputError("report.directory is not set: the monitor takes no sample")
     reference = references.load(configuration.reference)
-    if not reference.sample:
+    kind = arguments.kind or configuration.report.kind
+    if kind == "evidently" and not reference.sample:
         raise InputError(f"{configuration.reference} holds no rows to show: build it with --sample")
     folder = Folder(configuration.report.directory)
     sample = _sample(folder, reference)
     rules = Rules(threshold=configuration.score.threshold)
-    made = _make(reference.at(sample.hours), reference.sample, sample.columns, rules)
+    made = _make(reference.at(sample.hours), reference.sample, sample.columns, rules, kind)
     if output:
         _write(made, output)
         return 0
     head = {name: getattr(sample, name) for name in ("model", "score", "threshold", "features", "reference", "events")}
     summary = Summary(
-        **head, evaluated_at=sample.evaluated_at, name=name_of(sample.evaluated_at), reason=reason, rows=sample.rows
+        **head,
+        evaluated_at=sample.evaluated_at,
+        name=name_of(sample.evaluated_at),
+        reason=arguments.reason,
+        rows=sample.rows,
     )
     try:
         print(folder.add(made.html, summary, configuration.report.keep))
@@ -125,16 +139,17 @@ def _sample(folder: Folder, reference: Reference) -> Sample:
     return sample
 
 
-def _make(reference: Reference, expected: Rows, current: Rows, rules: Rules) -> DriftReport:
+def _make(reference: Reference, expected: Rows, current: Rows, rules: Rules, kind: str) -> DriftReport:
     try:
-        from data_monitor.report.drift_report import make
+        make = importlib.import_module(f"data_monitor.report.{kind}_report").make
     except ImportError as error:
         raise InputError(
-            f"a report needs Evidently ({error}): pip install 'streaming-monitoring-data-monitor[report]', or the "
-            "image data-monitor-report"
+            f"a report of this kind needs Evidently ({error}): pip install 'streaming-monitoring-data-monitor[report]' "
+            "or take the image data-monitor-report; --kind=summary needs neither"
         ) from error
     thresholds = {feature.name: rules.threshold for feature in reference.features}
-    return make(reference, expected, current, {**thresholds, **Judge(reference, rules).thresholds})
+    made: DriftReport = make(reference, expected, current, {**thresholds, **Judge(reference, rules).thresholds})
+    return made
 
 
 def _write(made: DriftReport, output: Path) -> None:

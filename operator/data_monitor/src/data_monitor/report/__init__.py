@@ -1,1 +1,1 @@
-"""The Evidently report: a process of its own, because what it imports is heavy."""
+"""Reports of what drifted: a process of their own, because reading rows and drawing them takes memory and time."""

@@ -14,8 +14,7 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -27,7 +26,7 @@ from data_monitor.core.learn import column_for
 from data_monitor.core.reference import Reference
 from data_monitor.core.score import drift_score
 from data_monitor.core.values import category_of
-from data_monitor.report.folder import Value
+from data_monitor.report.drift_report import DriftReport, Rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -39,25 +38,6 @@ with warnings.catch_warnings():
 
 METHOD: Final = "Jensen-Shannon distance over reference bins, base 2, bias corrected"
 _PRESENT, _MISSING = "present", "missing"
-
-Rows = Mapping[str, Sequence[Value]]
-
-
-@dataclass(frozen=True)
-class DriftReport:
-    """A self-contained page, and the same as JSON."""
-
-    html: str
-    json: dict[str, Any]
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """What the page shows for each feature."""
-        return {
-            metric["config"]["column"]: float(metric["value"])
-            for metric in self.json["metrics"]
-            if metric["config"]["type"].endswith(":ValueDrift")
-        }
 
 
 def make(reference: Reference, expected: Rows, current: Rows, thresholds: Mapping[str, float]) -> DriftReport:
@@ -101,7 +81,13 @@ def make(reference: Reference, expected: Rows, current: Rows, thresholds: Mappin
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         snapshot = Report(metrics, include_tests=True).run(datasets[1], datasets[0])
-        return DriftReport(snapshot.get_html_str(as_iframe=False), json.loads(snapshot.json()))
+        document = json.loads(snapshot.json())
+        scores = {
+            metric["config"]["column"]: float(metric["value"])
+            for metric in document["metrics"]
+            if metric["config"]["type"].endswith(":ValueDrift")
+        }
+        return DriftReport(snapshot.get_html_str(as_iframe=False), document, scores)
 
 
 class _Statistic:
