@@ -16,7 +16,7 @@ from cluster.tools import ToolError
 
 from demo import report
 from demo.incident import LAG_LIMIT, Outcome, failures
-from demo.install import NAMESPACE, install, prepare_chart, profiles, uninstall
+from demo.install import NAMESPACE, install, last_values, prepare_chart, profiles, uninstall
 from demo.kube import ROOT, Cluster, CommandError, WaitError
 from demo.pipeline import PIPELINE, Pipeline
 from demo.play import play
@@ -60,8 +60,8 @@ def run(provider: str, scenario: Scenario, out: Path, steps: Steps) -> int:
     values = [HERE / "values.yaml", HERE / f"values-{scenario.name}.yaml"]
     with steps.step("chart installed"):
         uninstall(cluster, steps.say)
-        local = [HERE / "values-local.yaml"] if provider == "local" else []
-        install(cluster, prepare_chart(provider, out / "chart"), [*profiles(provider), *values, *local], steps.say)
+        layers = [*profiles(provider), *values, *last_values(provider)]
+        install(cluster, prepare_chart(provider, out / "chart"), layers, steps.say)
     steps.say(f"alert times are shortened for the demo: see {' and '.join(str(v.relative_to(ROOT)) for v in values)}")
     pipeline = Pipeline(cluster, scenario.alert)
     with steps.step("pipeline healthy"):

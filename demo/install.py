@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from cluster.__main__ import from_packages
+
 from demo.kube import ROOT, Cluster
 
 CHART = ROOT / "charts/streaming-monitoring"
@@ -21,10 +23,16 @@ def profiles(provider: str) -> list[Path]:
     return [CHART / "profiles" / name for name in PROFILES.get(provider, [])]
 
 
+def last_values(provider: str) -> list[Path]:
+    """Values files above the demo's own: what a provider's cluster has not."""
+    names = {"values-packages.yaml": from_packages(provider), "values-local.yaml": provider == "local"}
+    return [Path(__file__).parent / name for name, needed in names.items() if needed]
+
+
 def prepare_chart(provider: str, out: Path) -> Path:
-    """Copy the chart and put its dependencies into the copy: the real ones, or locally the stand-ins."""
+    """Copy the chart and put its dependencies into the copy: the real ones, or stand-ins where nothing is pulled."""
     shutil.rmtree(out, ignore_errors=True)
-    if provider == "local":
+    if from_packages(provider):
         from cluster.dependency_charts import prepare
 
         return prepare(CHART, out)

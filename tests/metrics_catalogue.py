@@ -27,7 +27,7 @@ class Source:
     labels: Labels
     """That its series may have because of the job, besides their own."""
     not_in: Labels
-    """Cluster providers where it does not run."""
+    """Where it does not run: in `packages`, clusters of the tests that pull nothing and have stand-ins."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from cluster import kind, tools
+from cluster import tools
 from cluster.errors import ProviderError
+from cluster.kind import docker, engine
+from cluster.kind import provider as kind
 from cluster.local import provider as local
 from cluster.steps import Steps
 
@@ -20,7 +23,12 @@ PROVIDERS = ("existing", "kind", "local")
 
 def choose() -> str:
     """Return the provider of this machine: kind where Docker answers, else local."""
-    return "local" if kind.missing() else "kind"
+    return "kind" if engine.answers() else "local"
+
+
+def from_packages(provider: str) -> bool:
+    """Tell whether a provider's cluster can pull nothing: it has our images, and stand-ins for the dependencies."""
+    return provider == "local" or (provider == "kind" and kind.from_packages())
 
 
 def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
@@ -33,10 +41,10 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
         case "local":
             local.up(KUBECONFIG, steps)
         case "kind":
-            lacks = [] if dry_run else kind.missing()
-            if lacks:
-                raise ProviderError(f"the kind provider needs: {', '.join(lacks)}")
-            kind.up(KUBECONFIG, steps, dry_run)
+            if dry_run:
+                docker.up(KUBECONFIG, steps, dry_run)
+            else:
+                kind.up(KUBECONFIG, steps)
         case _:
             source = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
             if not source.is_file():
@@ -54,16 +62,25 @@ def down(provider: str, dry_run: bool = False) -> None:
         case "local":
             local.clean()
         case "kind":
-            kind.down(dry_run)
+            docker.down(dry_run) if dry_run else kind.down()
     if not dry_run:
         KUBECONFIG.unlink(missing_ok=True)
 
 
+def add_images(provider: str, names: Iterable[str], steps: Steps) -> None:
+    """Load images that are too large to be in every cluster; an existing cluster pulls them."""
+    match provider:
+        case "local":
+            local.add_images(names, steps)
+        case "kind":
+            kind.add_images(names, steps)
+
+
 def status(provider: str) -> int:
     """Print what runs; returns 0 if the cluster answers."""
-    if provider == "local":
-        for name, alive in local.status().items():
-            print(f"{name:<24} {'runs' if alive else 'does not run'}")
+    parts = {"local": local.status, "kind": kind.status}.get(provider, dict)()
+    for name, alive in parts.items():
+        print(f"{name:<36} {'runs' if alive else 'does not run'}")
     if not KUBECONFIG.exists():
         print("no kubeconfig: make cluster-up")
         return 1
@@ -76,7 +93,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "tools"])
     parser.add_argument("--provider", choices=PROVIDERS, help="default: kind if Docker answers, else local")
-    parser.add_argument("--dry-run", action="store_true", help="kind: print the commands instead of running them")
+    parser.add_argument("--dry-run", action="store_true", help="kind: print the commands of a machine with Docker")
     arguments = parser.parse_args()
     provider = arguments.provider or choose()
     steps = Steps()

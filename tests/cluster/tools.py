@@ -73,6 +73,8 @@ _KUBERNETES_COMPONENTS = (
     "kubectl",
 )
 _VERSION = "k8s.io/component-base/version"
+# Helm, kubectl and kubeadm ask for the version, which a plain build leaves at v0.0.0.
+_STAMP = f"-X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=34"
 
 GO_BUILDS = (
     GoBuild("helm", "3.22.0", "helm.sh/helm/v3/cmd/helm", ("helm",)),
@@ -85,11 +87,20 @@ GO_BUILDS = (
         ".",
         _KUBERNETES_COMPONENTS,
         module="kubernetes",
-        # Helm and kubectl ask for the version, which a plain build leaves at v0.0.0.
-        ldflags=f"-X {_VERSION}.gitVersion=v{KUBERNETES} -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=34",
+        ldflags=_STAMP,
     ),
     GoBuild("etcd", "3.6.4", "go.etcd.io/etcd/server/v3", ("etcd",), module="kubernetes"),
     GoBuild("coredns", "1.14.7", "github.com/coredns/coredns", ("coredns",)),
+    # What kind and the image of its nodes are made of where there is no registry to pull them from.
+    GoBuild("kind", "0.33.0", "sigs.k8s.io/kind", ("kind",)),
+    GoBuild("kubeadm", KUBERNETES, "k8s.io/kubernetes/cmd/kubeadm", ("kubeadm",), module="kubernetes", ldflags=_STAMP),
+    GoBuild("crictl", "1.34.0", "sigs.k8s.io/cri-tools/cmd/crictl", ("crictl",)),
+    GoBuild(
+        "local-path-provisioner",
+        "0.0.30",
+        "github.com/rancher/local-path-provisioner",
+        ("local-path-provisioner",),
+    ),
     GoBuild("controller-gen", "0.19.0", "sigs.k8s.io/controller-tools/cmd/controller-gen", ("controller-gen",)),
     # Debian's Prometheus is built without the discovery of Kubernetes; all others would take ten minutes to compile.
     *(
@@ -129,6 +140,8 @@ PACKAGES = {
     "alertmanager": Package("prometheus-alertmanager", "/usr/bin/prometheus-alertmanager"),
     "amtool": Package("prometheus-alertmanager", "/usr/bin/amtool"),
     "node-exporter": Package("prometheus-node-exporter", "/usr/bin/prometheus-node-exporter"),
+    "dockerd": Package("docker.io", "/usr/sbin/dockerd"),
+    "docker": Package("docker.io", "/usr/bin/docker"),
     "debootstrap": Package("debootstrap", "/usr/sbin/debootstrap"),
     "buildah": Package("buildah", "/usr/bin/buildah"),
     "maven": Package("maven", "/usr/bin/mvn"),
@@ -137,6 +150,11 @@ LINKED = ("helm", "kubectl", "promtool", "amtool", "kubeconform")
 """What people and tests find in .tools/bin."""
 
 _BUILD_OF = {binary: build for build in GO_BUILDS for binary in build.binaries}
+
+
+def version(binary: str) -> str:
+    """Return the version that a Go program is built from."""
+    return _BUILD_OF[binary].version
 
 
 def ensure(names: Iterable[str], progress: Progress = lambda _: None) -> dict[str, Path]:

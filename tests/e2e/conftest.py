@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster import kind
-from cluster.__main__ import KUBECONFIG
+from cluster.__main__ import KUBECONFIG, choose
 from cluster.local import provider as local
 from e2e.incidents import EASY_RATE
 from e2e.release import Release
@@ -27,15 +26,10 @@ Played = Callable[[str], Path]
 @pytest.fixture(scope="session")
 def provider() -> str:
     """The provider that CLUSTER names, or the one this machine can carry."""
-    chosen = os.environ.get("CLUSTER")
-    if chosen:
-        return chosen
-    if not kind.missing():
-        return "kind"
-    lacks = local.missing()
-    if lacks:
-        pytest.skip(f"no cluster here: kind needs {', '.join(kind.missing())}; local needs {', '.join(lacks)}")
-    return "local"
+    chosen = os.environ.get("CLUSTER") or choose()
+    if chosen == "local" and (lacks := local.missing()):
+        pytest.skip(f"no cluster here: no Docker engine answers, and local needs {', '.join(lacks)}")
+    return chosen
 
 
 @pytest.fixture(scope="session")

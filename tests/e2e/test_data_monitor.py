@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from cluster.local import provider as local
+from cluster.__main__ import add_images
 from cluster.steps import Steps
 from e2e.incidents import EASY_RATE
 from e2e.monitored import all_seen, feature, ready, score, value
@@ -115,8 +115,7 @@ def test_a_monitor_that_is_gone_is_told(cluster: Cluster) -> None:
 
 @pytest.mark.long
 def test_the_alert_links_to_a_report_of_what_drifts(release: Release, cluster: Cluster, provider: str) -> None:
-    if provider == "local":
-        local.add_images(["data-monitor-report"], Steps())
+    add_images(provider, ["data-monitor-report"], Steps())
     release.upgrade(SHORT_TIMES, {"dataMonitor": {"reports": {"enabled": True, "kind": "evidently"}}})
     wait_for("the reports are served", lambda: "Drift reports" in cluster.page(NAME, 8001, "/").text, 420, every=5)
     Pipeline(cluster, DRIFT).set_shift(1.5)

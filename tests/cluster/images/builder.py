@@ -32,9 +32,9 @@ def keys() -> dict[str, str]:
 
     def key(image: Image) -> str:
         if image.name not in found:
-            base = () if image.base is None else (key(IMAGES[image.base]),)
+            below = [key(IMAGES[name]) for name in (image.base, *image.archives) if name is not None]
             arguments = [f"{name}={value}" for name, value in sorted(image.arguments.items())]
-            inputs = (image.reference, *image.inputs, *arguments, *base)
+            inputs = (image.reference, *image.inputs, *arguments, *below)
             found[image.name] = context.digest(folders(image), inputs)[:KEY_LENGTH]
         return found[image.name]
 
@@ -59,9 +59,11 @@ class Builder:
     def archive(self, image: Image) -> Path:
         if image.name not in self.keys:
             raise FileNotFoundError(f"no Dockerfile for the image {image.name} in {image.context}")
-        archive = self.archives / f"{image.name}-{self.keys[image.name]}.tar"
+        archive = self._place(image)
         if archive.is_file():
             return archive
+        for name in image.archives:
+            self.archive(IMAGES[name])
         with self._lock():
             if not archive.is_file():
                 self._ensure_built(image)
@@ -72,6 +74,9 @@ class Builder:
                 self._forget_older(image, archive)
                 self._slim_storage()
         return archive
+
+    def _place(self, image: Image) -> Path:
+        return self.archives / f"{image.name}-{self.keys[image.name]}.tar"
 
     def _ensure_built(self, image: Image) -> None:
         """Build the image into buildah's storage, after the images below it."""
@@ -88,6 +93,9 @@ class Builder:
             context.stage(folders(image), staged)
             if image.fill is not None:
                 image.fill(staged, self.cache)
+            for name in image.archives:
+                (staged / "images").mkdir(exist_ok=True)
+                shutil.copy2(self._place(IMAGES[name]), staged / "images")
             command = ["build", "--isolation", "chroot", "--pull-never", "--layers=false", *arguments]
             self._buildah(*command, *self._mounts(), "--tag", self._tag(image), folder)
         self.progress(f"image {image.name} built in {time.monotonic() - started:.0f} s")

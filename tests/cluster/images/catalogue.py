@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cluster import tools
+
 from . import contents
 
 HERE = Path(__file__).resolve().parent
@@ -27,6 +29,8 @@ class Image:
     inputs: tuple[str, ...] = ()
     # Folders copied into the context under a name of their own.
     extra: dict[str, Path] = field(default_factory=dict)
+    # Other images of which the archives go into the context's folder images/.
+    archives: tuple[str, ...] = ()
     # Build arguments beside the base image.
     arguments: dict[str, str] = field(default_factory=dict)
     # Too large to be in every cluster: built and loaded for who asks for it.
@@ -45,6 +49,7 @@ _MONITORING = (
     ("prometheus-operator", "0.85.0", None),
     ("prometheus-config-reloader", "0.85.0", None),
 )
+_IN_PODS = ("kube-apiserver", "etcd", "coredns", "local-path-provisioner")
 _ALL = (
     Image("pause", "localhost/pause:1", HERE / "pause", fill=contents.pause),
     Image("debian", "localhost/debian:bookworm", HERE / "debian", fill=contents.debian, inputs=contents.DEBIAN_INPUTS),
@@ -82,16 +87,36 @@ _ALL = (
             f"localhost/{name}:{version}",
             HERE / "monitoring" / name,
             base="debian",
-            fill=fill or contents.program(name),
+            fill=fill or contents.programs(name),
             inputs=(version,),
         )
         for name, version, fill in _MONITORING
+    ),
+    # For kind, where no image of a node can be pulled.
+    Image(
+        "kubernetes",
+        "localhost/kubernetes:kind",
+        HERE / "kubernetes",
+        base="debian",
+        fill=contents.programs(*_IN_PODS),
+        inputs=tuple(tools.version(name) for name in _IN_PODS),
+        on_demand=True,
+    ),
+    Image(
+        "kind-node",
+        f"localhost/kind-node:{tools.KUBERNETES}",
+        HERE / "kind_node",
+        base="debian",
+        fill=contents.kind_node,
+        inputs=(tools.version("crictl"),),
+        archives=("kubernetes", "pause"),
+        on_demand=True,
     ),
 )
 
 IMAGES = {image.name: image for image in _ALL}
 
-# What a cluster with the umbrella chart needs: everything but the bases.
+# What the local cluster needs with the umbrella chart: everything but the bases.
 DEFAULT = tuple(image.name for image in _ALL if image.name not in {"debian", "python", "java"} and not image.on_demand)
 
 # Programs of the machine's tools that images are made of.

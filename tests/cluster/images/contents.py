@@ -68,19 +68,35 @@ def jars(context: Path, cache: Path) -> None:
     shutil.copytree(maven.resolve(context / "pom.xml", cache), context / "lib")
 
 
-def program(name: str) -> Callable[[Path, Path], None]:
-    """One binary of the machine's tools, under its own name."""
+def programs(*names: str) -> Callable[[Path, Path], None]:
+    """Binaries of the machine's tools, under their own names."""
 
     def fill(context: Path, cache: Path) -> None:
         del cache
-        shutil.copy2(tool(name).resolve(), context / name)
+        for name in names:
+            shutil.copy2(tool(name).resolve(), context / name)
 
     return fill
 
 
+def kind_node(context: Path, cache: Path) -> None:
+    """What kubeadm, kind and the kubelet run, and the names that kubeadm asks for: all of them one image."""
+    from cluster import tools
+
+    programs("kubelet", "kubeadm", "crictl")(context, cache)
+    (context / "version").write_text(f"v{tools.KUBERNETES}")
+    components = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+    tags = {
+        **dict.fromkeys(components, f"v{tools.KUBERNETES}"),
+        "etcd": tools.version("etcd"),
+        "coredns": tools.version("coredns"),
+    }
+    (context / "names").write_text("".join(f"localhost/kind/{name}:{tag}\n" for name, tag in tags.items()))
+
+
 def alertmanager(context: Path, cache: Path) -> None:
     """Debian's Alertmanager reads its notification templates from files, where others have them built in."""
-    program("alertmanager")(context, cache)
+    programs("alertmanager")(context, cache)
     templates = Path("/usr/share/prometheus/alertmanager")
     (context / "templates").mkdir()
     for path in templates.glob("*.tmpl"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cluster.errors import ProviderError
-from cluster.local.loading import Loader, convert
+from cluster.loading import Loader, convert
 
 BASE, ONE, OTHER = b"the layer that both have", b"one's own", b"the other's own"
 

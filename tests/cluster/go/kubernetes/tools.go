@@ -1,6 +1,9 @@
 //go:build tools
 
-// Keeps etcd in go.mod: it is built from the same module.
+// Keeps etcd and kubeadm in go.mod: they are built from the same module.
 package main
 
-import _ "go.etcd.io/etcd/server/v3"
+import (
+	_ "go.etcd.io/etcd/server/v3"
+	_ "k8s.io/kubernetes/cmd/kubeadm"
+)

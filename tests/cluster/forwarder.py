@@ -1,4 +1,4 @@
-"""Makes a port of the namespace reachable on 127.0.0.1 outside of it: ``python -m cluster.local.forwarder``.
+"""Makes a port of the namespace reachable on 127.0.0.1 outside of it: ``python -m cluster.forwarder``.
 
 The listening socket is bound first, outside; then the process enters the namespace, where its connections go out.
 """
@@ -10,8 +10,20 @@ import ctypes
 import os
 import socket
 import sys
+from pathlib import Path
 
+from .daemons import Daemons
+from .namespaces import Namespace
+
+NAME = "forwarder"
 _CLONE_NEWNET = 0x40000000
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def start(daemons: Daemons, outside: int, namespace: Namespace, host: str, port: int) -> None:
+    """Start it as one of a cluster's daemons."""
+    command = [sys.executable, "-m", "cluster.forwarder", str(outside), str(namespace.file), host, str(port)]
+    daemons.start(NAME, command, {"PYTHONPATH": str(_PACKAGE)})
 
 
 def enter_namespace(path: str) -> None:

@@ -1,4 +1,4 @@
-"""Kubernetes in Docker: the steps are commands, printed by a dry run and run otherwise."""
+"""kind in the Docker of this machine, with its published node image: the steps are commands, which a dry run prints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from cluster import tools
 from cluster.steps import Steps
 
-NAME = "streaming-monitoring"
+from .layout import NAME
+
 # Our images: tag, and what `docker build` is told besides, at the end the folder of the Dockerfile.
 IMAGES = {
     "streaming-monitoring/remediator:0.1.0": ["operator/remediator"],
@@ -22,14 +24,6 @@ IMAGES = {
 }
 
 
-def missing() -> list[str]:
-    """Say what this machine lacks; an empty list if nothing."""
-    lacks = [program for program in ("docker", "kind") if shutil.which(program) is None]
-    if not lacks and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
-        lacks.append("a Docker engine that answers")
-    return lacks
-
-
 def commands(kubeconfig: Path) -> list[list[str]]:
     """Return the commands that bring the cluster up, in order."""
     steps = [["kind", "create", "cluster", f"--name={NAME}", f"--kubeconfig={kubeconfig}", "--wait=120s"]]
@@ -39,17 +33,17 @@ def commands(kubeconfig: Path) -> list[list[str]]:
 
 
 def up(kubeconfig: Path, steps: Steps, dry_run: bool = False) -> None:
-    """Create the cluster if there is none, build our images and load them."""
+    """Create the cluster if there is none, build our images and load them. kind is built where it is missing."""
     for command in commands(kubeconfig):
         text = shlex.join(command)
         if dry_run:
             print(text)
-        elif command[1] == "create" and NAME in _clusters():
+        elif command[1] == "create" and NAME in _clusters(steps):
             steps.say(f"there is a cluster {NAME} already")
-            subprocess.run(["kind", "export", "kubeconfig", f"--name={NAME}", f"--kubeconfig={kubeconfig}"], check=True)
+            _run("kind", "export", "kubeconfig", f"--name={NAME}", f"--kubeconfig={kubeconfig}")
         else:
             with steps.step(text):
-                subprocess.run(command, check=True)
+                _run(*command)
 
 
 def down(dry_run: bool = False) -> None:
@@ -58,8 +52,18 @@ def down(dry_run: bool = False) -> None:
     if dry_run:
         print(shlex.join(command))
     else:
-        subprocess.run(command, check=True)
+        _run(*command)
 
 
-def _clusters() -> list[str]:
-    return subprocess.run(["kind", "get", "clusters"], capture_output=True, text=True, check=True).stdout.split()
+def _clusters(steps: Steps) -> list[str]:
+    command = [_kind(steps), "get", "clusters"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def _run(*command: str) -> None:
+    program, *arguments = command
+    subprocess.run([_kind() if program == "kind" else program, *arguments], cwd=tools.ROOT, check=True)
+
+
+def _kind(steps: Steps | None = None) -> str:
+    return shutil.which("kind") or str(tools.ensure(["kind"], steps.say if steps else lambda _: None)["kind"])
