@@ -6,6 +6,9 @@ BIN := .venv/bin
 CLUSTER ?=
 SCENARIO ?=
 DRY_RUN ?=
+VERSION ?=
+REPOSITORY ?=
+DIGESTS ?= build/digests
 PROVIDER = $(if $(CLUSTER),--provider=$(CLUSTER))
 TESTS ?= tests/unit tests/services tests/chaos tests/kafka tests/rules tests/dashboards tests/chart tests/apiserver tests/e2e
 ON_CLUSTER = $(filter tests/e2e%,$(TESTS))
@@ -119,6 +122,18 @@ pictures: .venv/.installed ## Draw the README's pictures from the Prometheus of 
 .PHONY: render
 render: setup ## Write the rendered chart to OUT, with VALUES=FILE if given
 	$(BIN)/python scripts/render.py --out $(OUT) $(if $(VALUES),--values $(VALUES))
+
+.PHONY: release-notes
+release-notes: .venv/.installed ## Cut the notes of VERSION from CHANGELOG.md to build/release/notes.md
+	@mkdir -p build/release
+	$(BIN)/python scripts/release.py notes $(VERSION) > build/release/notes.md
+
+.PHONY: release-chart
+release-chart: .venv/.installed ## Package the chart of VERSION for REPOSITORY (OWNER/NAME), with the digests of its images (DIGESTS=FOLDER)
+	$(BIN)/python -c "from cluster import tools; tools.link(['helm'])"
+	$(BIN)/python scripts/release.py chart $(VERSION) --repository=$(REPOSITORY) --digests=$(DIGESTS)
+	.tools/bin/helm dependency update build/release/streaming-monitoring
+	.tools/bin/helm package build/release/streaming-monitoring --destination build/release
 
 .PHONY: cluster-up
 cluster-up: .venv/.installed ## Bring up a cluster (CLUSTER=existing|kind|local; DRY_RUN=1 with kind prints the steps)

@@ -158,9 +158,8 @@ def _defaults(
             yield from _defaults(part, inner, (*path, key), True)
 
 
-def wanted() -> dict[Path, str]:
-    """What the generated files should hold, by path."""
-    text = (CHART / "values.yaml").read_text()
+def wanted(text: str) -> dict[Path, str]:
+    """What the files that are generated from values.yaml should hold, by path."""
     values = list(described(text))
     paths = {CHART / "README.md": readme, CHART / "values.schema.json": schema}
     found = {path: make(path.read_text(), values) for path, make in paths.items()}
@@ -172,7 +171,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is stale")
     arguments = parser.parse_args()
-    stale = {path: text for path, text in wanted().items() if not path.exists() or path.read_text() != text}
+    stale = {
+        path: text
+        for path, text in wanted((CHART / "values.yaml").read_text()).items()
+        if not path.exists() or path.read_text() != text
+    }
     for path, text in stale.items():
         print(f"{'stale' if arguments.check else 'updated'}: {path.relative_to(CHART.parent.parent)}")
         if not arguments.check:

@@ -58,14 +58,16 @@ to take all. Call with (list $ "component"). */}}
 {{- include "streaming-monitoring.labels" (list $root (index . 1) (mergeOverwrite $release (deepCopy $root.Values.prometheus.selectorLabels))) -}}
 {{- end -}}
 
-{{/* One of our images. Call with (list $ .Values.x.image). */}}
+{{/* One of our images; one that was loaded into the nodes has another digest than the released one. Call with (list $ .Values.x.image). */}}
 {{- define "streaming-monitoring.image" -}}
 {{- $root := index . 0 -}}
-{{- $registry := $root.Values.image.registry | default $root.Values.global.imageRegistry -}}
-{{- if not (or $registry $root.Values.image.local) -}}
+{{- $local := $root.Values.image.local -}}
+{{- $registry := coalesce $root.Values.image.registry $root.Values.global.imageRegistry (ternary "" $root.Values.image.released $local) "" -}}
+{{- if not (or $registry $local) -}}
 {{- fail "image.registry is needed: the registry that our images were pushed to (such as registry.example.com/team); or image.local=true where they were loaded into the nodes, as on kind and minikube" -}}
 {{- end -}}
-{{- include "streaming-monitoring.imageReference" (list $registry (index . 1) $root.Chart.AppVersion) -}}
+{{- $image := ternary (omit (index . 1) "digest") (index . 1) $local -}}
+{{- include "streaming-monitoring.imageReference" (list $registry $image $root.Chart.AppVersion) -}}
 {{- end -}}
 
 {{/* registry/repository:tag, or with a digest. Call with (list REGISTRY IMAGE TAG). */}}
