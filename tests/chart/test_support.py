@@ -27,6 +27,7 @@ def test_the_matrix_says_what_is_pinned() -> None:
     assert found["Helm"] == ("3, 4", f"{builds['helm']}, {builds['helm4']}")
     minor = values["pipeline"]["flinkVersion"].removeprefix("v").replace("_", ".")
     assert found["Flink (example job)"] == (minor, flink)
+    assert found["kind (tests, demo)"] == (builds["kind"].rpartition(".")[0], builds["kind"])
     assert found["Flink Kubernetes Operator"][1] == f"chart {versions['flink-kubernetes-operator']}"
     assert found["Strimzi"][1] == f"chart {versions['strimzi-kafka-operator']}"
     assert found["kube-prometheus-stack"][1] == f"chart {versions['kube-prometheus-stack']}"

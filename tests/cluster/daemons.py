@@ -23,7 +23,8 @@ class Daemons:
 
     def start(self, name: str, command: Sequence[str | Path], env: dict[str, str] | None = None) -> None:
         """Start a daemon that outlives us."""
-        self.log.mkdir(parents=True, exist_ok=True)
+        for folder in (self.run, self.log):
+            folder.mkdir(parents=True, exist_ok=True)
         with (self.log / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
                 [str(part) for part in command],
@@ -82,7 +83,6 @@ class Daemons:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:]) if path.exists() else ""
 
     def _note(self, name: str) -> Path:
-        self.run.mkdir(parents=True, exist_ok=True)
         return self.run / f"{name}.process"
 
     def _pid(self, name: str) -> int | None:

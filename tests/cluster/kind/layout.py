@@ -11,9 +11,6 @@ NODE = f"{NAME}-control-plane"
 
 # Short, because the path of a socket in it may have no more than 107 bytes.
 STATE = Path("/var/lib/streaming-monitoring-kind")
-RUN = STATE / "run"
-LOG = STATE / "log"
-SOCKET = STATE / "docker.sock"
 
 NETNS = "streaming-monitoring-kind"
 CGROUP = "streaming-monitoring-kind"

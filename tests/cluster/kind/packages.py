@@ -17,7 +17,8 @@ from cluster.errors import ProviderError
 from cluster.loading import Loader
 from cluster.steps import Steps
 
-from . import engine, layout
+from . import layout
+from .engine import KIND, NAME
 
 TOOLS = ("kind", "docker", "dockerd", "runc", "ip", "debootstrap", "buildah", "kubectl")
 # Of kind's own images nothing is loaded: the node brings them.
@@ -46,18 +47,18 @@ def up(kubeconfig: Path, steps: Steps) -> None:
         found = programs.result()
     if not all(status().values()):
         with steps.step("remains of an earlier cluster removed"):
-            engine.stop()
+            KIND.stop()
         with steps.step("Docker engine"):
-            engine.start(found["dockerd"])
+            KIND.start(found["dockerd"])
         with steps.step("node image loaded"):
-            engine.docker("load", f"--input={archives[_NODE_IMAGE]}")
+            KIND.docker("load", f"--input={archives[_NODE_IMAGE]}")
         with steps.step("kind cluster"):
             _create(found["kind"], images.IMAGES[_NODE_IMAGE].reference, kubeconfig)
-            forwarder.start(engine.DAEMONS, layout.API_PORT, engine.NAMESPACE, "127.0.0.1", layout.API_PORT)
+            forwarder.start(KIND.daemons, layout.API_PORT, KIND.namespace, "127.0.0.1", layout.API_PORT)
     wanted = {name: path for name, path in archives.items() if name not in (_NODE_IMAGE, *_OF_THE_NODE)}
     with steps.step("images loaded"):
         _loader().load(wanted, steps.say)
-    engine.run(str(found["kind"]), "export", "kubeconfig", *_names(kubeconfig), env=engine.ENVIRONMENT)
+    KIND.run(str(found["kind"]), "export", "kubeconfig", *_names(kubeconfig))
 
 
 def add_images(names: Iterable[str], steps: Steps) -> None:
@@ -69,8 +70,8 @@ def add_images(names: Iterable[str], steps: Steps) -> None:
 
 def status() -> dict[str, bool]:
     """Tell for each part of the cluster whether it runs."""
-    alive = {name: engine.DAEMONS.alive(name) for name in (engine.NAME, forwarder.NAME)}
-    return {**alive, layout.NODE: alive[engine.NAME] and _node_runs()}
+    alive = {name: KIND.daemons.alive(name) for name in (NAME, forwarder.NAME)}
+    return {**alive, layout.NODE: alive[NAME] and _node_runs()}
 
 
 def configuration(version_of: dict[str, str]) -> dict[str, Any]:
@@ -99,7 +100,7 @@ def _create(kind: Path, image: str, kubeconfig: Path) -> None:
     file = layout.STATE / "kind.yaml"
     file.write_text(yaml.safe_dump(configuration({name: tools.version(name) for name in ("etcd", "coredns")})))
     arguments = (f"--image={image}", f"--config={file}", "--wait=120s", "--retain", *_names(kubeconfig))
-    engine.run(str(kind), "create", "cluster", *arguments, env=engine.ENVIRONMENT)
+    KIND.run(str(kind), "create", "cluster", *arguments)
 
 
 def _names(kubeconfig: Path) -> tuple[str, str]:
@@ -108,11 +109,11 @@ def _names(kubeconfig: Path) -> tuple[str, str]:
 
 def _node_runs() -> bool:
     try:
-        return engine.docker("inspect", "--format={{.State.Running}}", layout.NODE).strip() == "true"
+        return KIND.docker("inspect", "--format={{.State.Running}}", layout.NODE).strip() == "true"
     except ProviderError:
         return False
 
 
 def _loader() -> Loader:
-    ctr = ("docker", f"--host=unix://{layout.SOCKET}", "exec", "--interactive", layout.NODE, "ctr", "-n", "k8s.io")
+    ctr = ("docker", f"--host={KIND.host}", "exec", "--interactive", layout.NODE, "ctr", "-n", "k8s.io")
     return Loader(ctr, layout.STATE / "images")

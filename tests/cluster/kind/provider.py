@@ -34,7 +34,7 @@ def up(kubeconfig: Path, steps: Steps) -> None:
 def down() -> None:
     """Take the cluster down, whatever state it is in, and our own engine with it."""
     if from_packages():
-        engine.stop()
+        engine.KIND.stop()
     else:
         docker.down()
 

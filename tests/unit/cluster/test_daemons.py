@@ -41,6 +41,8 @@ def test_a_daemon_is_started_seen_and_ended(daemons: Daemons) -> None:
 
 
 def test_another_process_with_the_same_number_is_not_ours(daemons: Daemons) -> None:
+    assert not daemons.alive("stranger")
+    assert not daemons.run.exists(), "a question leaves nothing behind"
     daemons.run.mkdir()
     note = {"pid": os.getpid(), "started": "1"}
     (daemons.run / "stranger.process").write_text(json.dumps(note))

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from cluster import images, tools
 from cluster.images import contents
-from cluster.kind import docker, engine, layout, packages
+from cluster.kind import docker, engine, packages
 
 RUNTIME = Path(engine.__file__).with_name("runc_without_sys_resource.py")
 ALL, WITHOUT = 2**41 - 1, 2**41 - 1 - 2**24
@@ -32,12 +32,18 @@ def test_the_dry_run_of_kind_prints_commands_and_runs_none() -> None:
 
 def test_only_a_machine_without_the_capability_gets_the_runtime_that_drops_it() -> None:
     dockerd = Path("/usr/sbin/dockerd")
-    assert not [word for word in engine.command(dockerd, ALL) if "runtime" in word]
-    assert "--default-runtime=without-sys-resource" in engine.command(dockerd, WITHOUT)
+    assert not [word for word in engine.KIND.command(dockerd, ALL) if "runtime" in word]
+    assert "--default-runtime=without-sys-resource" in engine.KIND.command(dockerd, WITHOUT)
+
+
+def test_an_engine_in_the_network_of_the_machine_leaves_it_as_it_is() -> None:
+    command = engine.Engine(Path("/var/lib/x"), engine.KIND.cgroup, None).command(Path("dockerd"), ALL)
+    assert {"--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"} <= set(command)
+    assert not [word for word in engine.KIND.command(Path("dockerd"), ALL) if "iptables" in word]
 
 
 def test_the_socket_path_fits_into_an_address() -> None:
-    assert len(str(layout.SOCKET)) < 108
+    assert len(engine.KIND.host) < 108
 
 
 @pytest.fixture

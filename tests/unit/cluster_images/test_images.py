@@ -20,6 +20,34 @@ def test_the_key_of_a_base_is_part_of_the_keys_above_it(monkeypatch: pytest.Monk
     assert {name for name in before if before[name] == after[name]} == {"pause"}
 
 
+def test_the_key_of_an_image_that_another_carries_is_part_of_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = images.keys()
+    changed = {**images.IMAGES, "pause": images.Image(**{**vars(images.IMAGES["pause"]), "inputs": ("other",)})}
+    monkeypatch.setattr(builder, "IMAGES", changed)
+    after = images.keys()
+    assert {name for name in before if before[name] != after[name]} == {"pause", "kind-node"}
+
+
+def test_an_image_is_built_with_the_archives_that_it_carries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = builder.Builder(tmp_path, lambda text: None)
+    for name in images.IMAGES["kind-node"].archives:
+        make._place(images.IMAGES[name]).write_bytes(name.encode())
+    seen: dict[str, bytes] = {}
+
+    def buildah(*arguments: str) -> None:
+        if arguments[0] == "build":
+            seen.update({path.name: path.read_bytes() for path in (Path(arguments[-1]) / "images").iterdir()})
+        if arguments[0] == "push":
+            Path(arguments[2].split(":")[1]).write_bytes(b"built")
+
+    monkeypatch.setattr(make, "_buildah", buildah)
+    monkeypatch.setattr(make, "_has", lambda image: image.name == "debian")
+    monkeypatch.setattr(make, "_slim_storage", lambda: None)
+    node = images.Image(**{**vars(images.IMAGES["kind-node"]), "fill": None})
+    make.archive(node)
+    assert sorted(seen.values()) == [b"kubernetes", b"pause"]
+
+
 def test_references_are_the_ones_containerd_looks_up() -> None:
     # A name without a host would be looked up under docker.io, and not be found.
     for image in images.IMAGES.values():
