@@ -3,9 +3,10 @@
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import re2
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from remediator.api.base import Condition, Duration, Model, PositiveDuration, Time, cel
 from remediator.api.diagnosis import FindingType
@@ -272,6 +273,62 @@ class Approval(Model):
     """How long to wait; without an answer nothing is done."""
 
 
+class Day(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "Mon"
+    TUESDAY = "Tue"
+    WEDNESDAY = "Wed"
+    THURSDAY = "Thu"
+    FRIDAY = "Fri"
+    SATURDAY = "Sat"
+    SUNDAY = "Sun"
+
+
+class WindowMode(StrEnum):
+    """What a policy does in a window."""
+
+    ACT = "Act"
+    ASK = "Ask"
+    OBSERVE = "Observe"
+
+
+ClockTime = Annotated[str, Field(pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class Window(Model):
+    """Hours of some days, by the clock on the wall."""
+
+    days: Annotated[tuple[Day, ...], Field(max_length=7)] = ()
+    """Days on which it begins; without them, every day."""
+    begins: Annotated[ClockTime, Field(alias="from")] = "00:00"
+    """When it begins, such as "09:00"."""
+    ends: Annotated[ClockTime, Field(alias="to")] = "00:00"
+    """When it is over; the same as from, or before it: on the next day."""
+    mode: WindowMode
+    """Act; Ask: wait until a person has approved the plan; Observe: decide and record, patch nothing."""
+
+
+class Schedule(Model):
+    """When the policy acts, asks or only observes."""
+
+    time_zone: Annotated[str, Field(min_length=1, max_length=64)] = "UTC"
+    """Name of the time zone of the hours, such as Europe/Berlin (IANA)."""
+    windows: Annotated[tuple[Window, ...], Field(min_length=1, max_length=32)]
+    """The first that holds counts."""
+    otherwise: WindowMode = WindowMode.ACT
+    """What it does outside of all windows."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"no time zone {name!r}; one such as Europe/Berlin or UTC is expected") from None
+        return name
+
+
 class GitOps(StrEnum):
     """What to do about a FlinkDeployment that Argo CD or Flux keeps as it is in Git."""
 
@@ -296,6 +353,8 @@ class Guards(Model):
     """Limit on the number of targets in trouble at once; null for none."""
     approval: Approval = Approval()
     """Whether a person has to agree."""
+    schedule: Schedule | None = None
+    """When it acts, asks or only observes; without one it is always as mode and approval say."""
     git_ops: GitOps = GitOps.REFUSE
     """Refuse what Argo CD or Flux manages, because they would take a change back; or Take it, where they are
     configured to ignore the fields (see docs/remediation-policy.md)."""

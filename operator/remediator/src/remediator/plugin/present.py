@@ -117,7 +117,9 @@ def _value(measured: Measurement | None, field: str) -> str:
 def _diagnosis(seen: Diagnosis | None) -> str:
     if seen is None:
         return ""
-    rows: list[tuple[str, ...]] = [("VERTEX", "SUBTASKS", "BUSY", "BUSIEST", "BACKPRESSURED", "IDLE", "IN/S", "OUT/S", "EVENT TIME LAG")]
+    rows: list[tuple[str, ...]] = [
+        ("VERTEX", "SUBTASKS", "BUSY", "BUSIEST", "BACKPRESSURED", "IDLE", "IN/S", "OUT/S", "EVENT TIME LAG")
+    ]
     rows += [
         (
             f"{v.name}{' *' if v.name == seen.bottleneck else ''}",

@@ -10,7 +10,7 @@ from typing import Any
 
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, Conflict, Kube, NotFound, Rejected, Unavailable
 from remediator.api.names import PLAN_ANNOTATION
-from remediator.api.policy import ActionType, Mode, PolicySpec
+from remediator.api.policy import ActionType, PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Intervention, InterventionKind, Method, Plan, Times
 from remediator.core import verification
@@ -19,6 +19,7 @@ from remediator.core.guards import BEFORE_PATCH_CHAIN, first_objection
 from remediator.core.interventions import heeded, told
 from remediator.core.patch import inverse_id
 from remediator.core.record import advance, describe, end_attempt
+from remediator.core.schedule import observes
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
 from remediator.services.resources import Remediation
@@ -176,7 +177,7 @@ class Actor:
         assert planned is not None
         if policy is None:
             return Reason.POLICY_NOT_FOUND, "The policy is gone or cannot be read; nothing was done."
-        if policy.mode is Mode.OBSERVE:
+        if observes(policy, self._clock()):
             return Reason.OBSERVE_MODE, "The policy only observes now; nothing was done."
         objection = first_objection(self._gatherer.at_hand(remediation, policy, target), BEFORE_PATCH_CHAIN)
         if objection is not None:

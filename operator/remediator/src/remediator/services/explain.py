@@ -23,6 +23,7 @@ from remediator.core.flinkdeployment import FlinkDeployment, parse
 from remediator.core.incident import incident_hash, remediation_name
 from remediator.core.matching import is_target, target_query
 from remediator.core.record import describe
+from remediator.core.schedule import observes
 from remediator.core.snapshot import Job, Progress, Snapshot
 from remediator.services.documents import BadInput, checked, documents
 from remediator.services.resources import (
@@ -59,7 +60,10 @@ class Files:
 def explain(files: Files, now: datetime) -> tuple[PolicySpec, Decision]:
     """Decide what would be done at a moment. Raises BadInput."""
     snapshot = read_snapshot(files, now)
-    return snapshot.policy, decide(snapshot)
+    policy = snapshot.policy
+    if observes(policy, now):
+        policy = policy.model_copy(update={"mode": Mode.OBSERVE})
+    return policy, decide(snapshot)
 
 
 def to_yaml(policy: PolicySpec, decision: Decision) -> str:

@@ -143,12 +143,12 @@ class Gatherer:
     async def _diagnosis(
         self, remediation: Remediation, policy: PolicySpec, target: FlinkDeployment | None, job: Job | None
     ) -> Diagnosis | None:
-        if self._diagnoser is None or target is None or not target.opted_in:
-            return None
-        step = remediation.status.step
-        if step < len(policy.actions) and policy.actions[step].depends_on_nothing:
-            return None
         status = remediation.status
+        # Nothing is decided any more about one that has ended, which is looked at before it is taken or given back.
+        if self._diagnoser is None or target is None or not target.opted_in or status.phase.terminal:
+            return None
+        if status.step < len(policy.actions) and policy.actions[status.step].depends_on_nothing:
+            return None
         last = status.diagnosis
         if last is not None and status.reason in _ASKED_BY and self._clock() - last.time < _ASKED_FOR:
             return last

@@ -1,12 +1,13 @@
 """Lets an owner's change of a job's parallelism take effect where overrides of an earlier scale hide it, or says so."""
 
 from remediator.adapters.kube import Conflict, Rejected
-from remediator.api.policy import Mode, PolicySpec
+from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Reason
 from remediator.core.configuration import OVERRIDES_KEY
 from remediator.core.guards import HAND_BACK_CHAIN, first_objection
 from remediator.core.handback import hand_back, hidden_parallelism
 from remediator.core.record import advance
+from remediator.core.schedule import observes
 from remediator.services.act import Actor
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.recorder import Recorder
@@ -54,7 +55,7 @@ class HandBack:
     async def _obstacle(self, remediation: Remediation, policy: PolicySpec | None) -> str:
         if policy is None:
             return "The policy is gone or cannot be read."
-        if policy.mode is not Mode.ACT:
+        if observes(policy, self._clock()):
             return "The policy only observes."
         objection = first_objection(await self._gatherer.snapshot(remediation, policy), HAND_BACK_CHAIN)
         return objection.message if objection is not None else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from remediator.adapters.kube import REMEDIATIONS, Conflict, Kube, Resource
 from remediator.api.names import ENDED_LABEL, GROUP, PLAN_ANNOTATION
-from remediator.api.policy import Mode, PolicySpec
+from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Intervention, InterventionKind, Plan, Times
 from remediator.core import verification
@@ -24,6 +24,7 @@ from remediator.core.guards.approval import answer
 from remediator.core.interventions import RETRYABLE, heeded, told
 from remediator.core.naming import target_hash
 from remediator.core.record import advance, begin_attempt, describe
+from remediator.core.schedule import observes
 from remediator.core.snapshot import Snapshot
 from remediator.services.act import AT_ONCE, Actor
 from remediator.services.gather import Clock, Gatherer
@@ -199,7 +200,7 @@ class Reconciler:
                 return await self._end(remediation, Phase.CANCELLED, reason, message, **changes)
             case Wait():
                 return await self._wait(remediation, decision)
-            case Act(plan) if policy.mode is Mode.OBSERVE:
+            case Act(plan) if observes(policy, snapshot.now):
                 why = " ".join((*_seen(plan, snapshot), *plan.warnings))
                 message = f"Would {describe(plan)}; the policy only observes. {why}".strip()
                 return await self._end(

@@ -2,13 +2,14 @@
 
 from remediator.adapters.kube import Conflict, Rejected
 from remediator.api.names import PLAN_ANNOTATION
-from remediator.api.policy import Mode, PolicySpec
+from remediator.api.policy import PolicySpec
 from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Plan, Times
 from remediator.core.guards import SCALE_BACK_CHAIN, first_objection
 from remediator.core.handback import hidden_parallelism
 from remediator.core.patch import inverse_id
 from remediator.core.record import advance
+from remediator.core.schedule import observes
 from remediator.core.verification import TakenBack, judge_revert, still_asked
 from remediator.services.act import Actor
 from remediator.services.gather import Clock, Gatherer
@@ -44,7 +45,7 @@ class ScaleBack:
 
     async def _wanted(self, remediation: Remediation, policy: PolicySpec, plan: Plan) -> bool:
         after = policy.revert.after
-        if after is None or policy.mode is not Mode.ACT:
+        if after is None or observes(policy, self._clock()):
             return False
         snapshot = await self._gatherer.snapshot(remediation, policy)
         if snapshot.target is None or not still_asked(plan, snapshot.target):

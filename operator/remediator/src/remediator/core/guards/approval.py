@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from remediator.api.base import format_duration
 from remediator.api.names import APPROVAL_ANNOTATION
-from remediator.api.policy import Mode
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan
 from remediator.core.decision import Cancel, Wait
@@ -13,6 +12,7 @@ from remediator.core.guards.base import LOOK_AGAIN, Objection, guard
 from remediator.core.ownership import is_ours
 from remediator.core.planner import make_plan
 from remediator.core.record import describe
+from remediator.core.schedule import asks, observes
 from remediator.core.snapshot import Snapshot
 
 APPROVED, DENIED = "approved", "denied"
@@ -63,7 +63,7 @@ def how_to_answer(s: Snapshot, plan: Plan) -> str:
 @guard(Reason.APPROVAL_DENIED)
 def not_denied(s: Snapshot) -> Objection | None:
     """Nobody has said no, whether asked or not: it holds for any plan."""
-    if not is_denial(s.progress.approval) or is_ours(s.progress.approved_by) or s.policy.mode is Mode.OBSERVE:
+    if not is_denial(s.progress.approval) or is_ours(s.progress.approved_by) or observes(s.policy, s.now):
         return None
     what = describe(make_plan(s))
     return Cancel(Reason.APPROVAL_DENIED, f"{what} was denied by the annotation {APPROVAL_ANNOTATION}.")
@@ -73,7 +73,7 @@ def not_denied(s: Snapshot) -> Objection | None:
 def approved(s: Snapshot) -> Objection | None:
     """A person has agreed to this very plan, where the policy asks for it."""
     approval = s.policy.guards.approval
-    if not approval.required or s.policy.mode is Mode.OBSERVE:
+    if not asks(s.policy, s.now) or observes(s.policy, s.now):
         return None  # nobody is asked about what is not going to be done
     plan = make_plan(s)
     given = answer(s, plan)
