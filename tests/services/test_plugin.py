@@ -1,8 +1,10 @@
 """``kubectl frem`` against the API server in memory, with the real controller beside it."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +192,13 @@ async def test_watch_prints_a_line_for_each_change(
     assert "Pending" in lines[0]
     assert f"HighKafkaLag on {JOB}: Succeeded Verified." in lines[-1]
     assert len(lines) == len(set(lines)) >= 4
+
+
+async def test_the_page_about_it_shows_what_it_prints(world: World, frem: Any) -> None:
+    overloaded(world)
+    name = await incident(world, 90, actions=[{"type": "Scale", "scale": {"toDrainWithin": "5m", "max": 8}}])
+    page = (Path(__file__).parents[2] / "docs/kubectl-frem.md").read_text()
+    assert f"kubectl frem -n streaming list\n{await frem('list')}" in page
+    assert f"kubectl frem -n streaming show {name}\n{await frem('show', name)}" in page
+    told = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    assert {word for cell in told for word in re.findall(r"`(\w+)", cell)} == set(app.commands())

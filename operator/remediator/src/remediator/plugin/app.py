@@ -40,13 +40,13 @@ def parser() -> argparse.ArgumentParser:
         prog="kubectl frem", description="FlinkRemediations: what was done for whom, and what a person does about it."
     )
     top.add_argument("--version", action="version", version=__version__)
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_place(top, None)
     common = argparse.ArgumentParser(add_help=False)
     _add_place(common, argparse.SUPPRESS)  # what was given before the command stays
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        return commands.add_parser(name, parents=[common], help=text, description=f"{text[0].upper()}{text[1:]}.")
+        return subparsers.add_parser(name, parents=[common], help=text, description=f"{text[0].upper()}{text[1:]}.")
 
     listing = add("list", "list FlinkRemediations, the latest last")
     _add_selection(listing)
@@ -102,6 +102,12 @@ def _add_doctor(command: argparse.ArgumentParser) -> None:
     command.add_argument("--release-namespace", help="where the chart is installed; default: --namespace")
     command.add_argument("--skip", action="append", default=[], choices=doctoring.CHECKS, help="may be repeated")
     command.add_argument("-o", "--output", choices=doctor.FORMATS, default="table")
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    """Return the parser of each command."""
+    subparsers = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(subparsers.choices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -228,13 +234,12 @@ def complete(argv: Sequence[str] | None = None) -> int:
 
 
 async def _candidates(before: Sequence[str], begun: str) -> list[str]:
-    subparsers = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction))
-    commands: dict[str, argparse.ArgumentParser] = subparsers.choices
-    command = next((word for word in before if word in commands), None)
+    known = commands()
+    command = next((word for word in before if word in known), None)
     if command is None:
-        return sorted(commands)
+        return sorted(known)
     if begun.startswith("-"):
-        return sorted(option for action in commands[command]._actions for option in action.option_strings)
+        return sorted(option for action in known[command]._actions for option in action.option_strings)
     if command not in ON_REMEDIATIONS | ON_POLICIES:
         return []
     place = argparse.ArgumentParser(add_help=False)
