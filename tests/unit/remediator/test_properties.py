@@ -11,6 +11,7 @@ import jsonpointer
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from remediator.api.diagnosis import Diagnosis, Finding, FindingType, VertexLoad
 from remediator.api.names import ENABLED_LABEL, PLAN_ANNOTATION
 from remediator.api.policy import ActionType, PolicySpec, Strategy
 from remediator.api.reasons import Phase
@@ -40,6 +41,7 @@ scales = st.one_of(
         }
     ),
     st.fixed_dictionaries({"parallelism": parallelism}),
+    st.fixed_dictionaries({"max": parallelism, "toDrainWithin": period, "headroom": st.floats(1, 3)}),
 )
 scale_actions = scales.map(lambda scale: {"type": "Scale", "scale": scale})
 actions = st.one_of(
@@ -62,6 +64,22 @@ def policies(draw: st.DrawFn, trouble: st.SearchStrategy[bool], rungs: st.Search
     }
     return policy(actions=draw(st.lists(rungs, min_size=1, max_size=3)), guards=guards)
 
+
+measured = st.none() | st.floats(0, 1e6)
+diagnoses = st.none() | st.builds(
+    Diagnosis,
+    time=st.just(NOW),
+    findings=st.lists(
+        st.sampled_from(FindingType).map(lambda kind: Finding(type=kind, message="evidence")), max_size=2
+    ).map(tuple),
+    vertices=st.lists(
+        st.builds(VertexLoad, name=st.sampled_from("abc"), parallelism=st.integers(0, 16), busy=measured), max_size=3
+    ).map(tuple),
+    input_rate=measured,
+    consumed_rate=measured,
+    backlog=measured,
+    partitions=st.none() | st.integers(1, 64),
+)
 
 SECRET = "hunter2"
 IDS = ("aa", "bb", "cc")
@@ -248,6 +266,7 @@ def worlds(
             approval=draw(st.sampled_from(["", "approved", "denied", "yes"])),
         ),
         partitions=draw(st.none() | st.integers(1, 8)),
+        diagnosis=draw(diagnoses),
     )
     return World(resource, made_of, seen)
 

@@ -27,11 +27,14 @@ def job_queries(target: FlinkDeployment) -> str:
         group = _groups(target.consumer_groups)
         written = "max by (namespace, topic, partition) (rate(kafka_topic_partition_current_offset[2m]))"
         read = f"group by (namespace, topic, partition) (kafka_consumergroup_current_offset{{{group}}})"
-        # Flink commits with its checkpoints: over a longer time, so that the steps even out.
-        committed = f"rate(kafka_consumergroup_current_offset{{{group}}}[5m])"
+        # Flink commits with its checkpoints, in steps: rate() takes the last one for part of a slope, and is off by as
+        # much as a step. Over a longer time, so that steps even out.
         by_partition = "max by (namespace, consumergroup, topic, partition)"
+        now, before = (
+            f"{by_partition} (kafka_consumergroup_current_offset{{{group}}}{offset})" for offset in ("", " offset 5m")
+        )
         found["input_rate"] = f"sum({written} and on (namespace, topic, partition) {read})"
-        found["consumed_rate"] = f"sum({by_partition} ({committed}))"
+        found["consumed_rate"] = f"sum({now} - {before}) / 300"
     return " or ".join(f'label_replace({query}, "stat", "{stat}", "", "")' for stat, query in found.items())
 
 

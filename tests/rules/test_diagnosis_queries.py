@@ -1,0 +1,91 @@
+"""What the remediator asks Prometheus about a job, answered by Prometheus' own engine on series as they are scraped."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from metrics_catalogue import catalogue
+from promql_parser import parse
+from remediator.core.queries import job_queries, partition_lags
+from worlds import target
+
+TASK_MANAGER = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="ml-recommender",pod="tm-%s"}'
+OTHER_JOB = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="other",pod="tm-9"}'
+CONTAINER = (
+    'container_cpu_usage_seconds_total{namespace="streaming",pod="ml-recommender-taskmanager-1-%s",container="%s"%s}'
+)
+
+
+def by_partition(metric: str, partition: int, group: str = "", instance: str = "a") -> str:
+    named = f'consumergroup="{group}",' if group else ""
+    return f'{metric}{{namespace="kafka",instance="{instance}",{named}topic="events",partition="{partition}"}}'
+
+
+def series() -> list[dict[str, str]]:
+    """Ten minutes, four values a minute: two TaskManagers of 0.25 cores each, 4 partitions that two replicas of the
+    exporter tell of, 200 messages per second into each, of which 150 are consumed and committed every minute."""
+    found = [{"series": TASK_MANAGER % n, "values": "0+3750000000x40"} for n in (1, 2)]
+    found += [{"series": OTHER_JOB, "values": "0+15000000000x40"}]
+    found += [{"series": CONTAINER % (n, "flink-main-container", ""), "values": "0+6x40"} for n in (1, 2)]
+    found += [{"series": CONTAINER % (1, "flink-main-container", ',node="again"'), "values": "0+6x40"}]
+    found += [{"series": CONTAINER % (1, "", ""), "values": "0+6x40"}]
+    for partition in range(4):
+        committed = " ".join(f"{150 * 60 * minute}x3" for minute in range(11))
+        for instance in "ab":
+            written = by_partition("kafka_topic_partition_current_offset", partition, instance=instance)
+            read = by_partition("kafka_consumergroup_current_offset", partition, "ml-recommender", instance)
+            lag = by_partition("kafka_consumergroup_lag", partition, "ml-recommender", instance)
+            found += [{"series": written, "values": "0+3000x40"}, {"series": read, "values": committed}]
+            found += [{"series": lag, "values": f"{1000 * (partition + 1)}x40" if partition else "-1x40"}]
+    found += [{"series": by_partition("kafka_consumergroup_lag", 0, "ml-recommender-2"), "values": "77x40"}]
+    found += [{"series": by_partition("kafka_topic_partition_current_offset", 9), "values": "0+30000x40"}]
+    return found
+
+
+def test_prometheus_answers_with_what_the_job_does(promtool: Callable[..., None], tmp_path: Path) -> None:
+    def at_ten(query: str, samples: dict[str, float]) -> dict[str, object]:
+        expected = [{"labels": labels, "value": value} for labels, value in samples.items()]
+        return {"expr": query, "eval_time": "10m", "exp_samples": expected}
+
+    numbers = {"jvm_cpu": 0.5, "container_cpu": 0.8, "task_managers": 2, "input_rate": 800, "consumed_rate": 600}
+    lags = {f'{{topic="events", partition="{n}"}}': 1000.0 * (n + 1) for n in range(1, 4)}
+    tests = {
+        "rule_files": [],
+        "fuzzy_compare": True,
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": series(),
+                "promql_expr_test": [
+                    at_ten(job_queries(target()), {f'{{stat="{stat}"}}': value for stat, value in numbers.items()}),
+                    at_ten(partition_lags({"ml-recommender"}), lags),
+                ],
+            }
+        ],
+    }
+    file = tmp_path / "queries.test.yaml"
+    file.write_text(yaml.safe_dump(tests, sort_keys=False))
+    promtool("test", "rules", file)
+
+
+@pytest.mark.parametrize("name", ["a.b+c", 'quo"ted', "back\\slash", "new\nline", "ünï"])
+def test_whatever_a_job_and_its_group_are_called_it_is_promql(name: str) -> None:
+    resource = target()
+    object.__setattr__(resource, "name", name)
+    object.__setattr__(resource, "annotations", {"streaming-monitoring.dev/consumer-groups": name})
+    parse(job_queries(resource))
+    parse(partition_lags({name}))
+
+
+def test_what_it_asks_for_is_in_the_catalogue() -> None:
+    asked = job_queries(target()) + partition_lags({"g"})
+    ours = {name for name in catalogue() if re.search(rf"\b{name}\b", asked)}
+    assert ours == {
+        "flink_taskmanager_Status_JVM_CPU_Time",
+        "kafka_topic_partition_current_offset",
+        "kafka_consumergroup_current_offset",
+        "kafka_consumergroup_lag",
+    }
+    assert partition_lags(()) == ""
