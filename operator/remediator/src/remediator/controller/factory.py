@@ -35,6 +35,7 @@ from remediator.telemetry.server import Health
 log = logging.getLogger(__name__)
 
 _AFTER_TROUBLE_SECONDS = 5
+_STEP_PATIENCE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
             ]
             yield Controller(records, queue)
         finally:
+            await queue.drain(_STEP_PATIENCE)
             for task in tasks:
                 task.cancel()
             await asyncio.wait([asyncio.ensure_future(recorder.written())], timeout=5)

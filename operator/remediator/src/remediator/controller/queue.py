@@ -5,6 +5,7 @@ takes what failed again later each time.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -40,6 +41,9 @@ class WorkQueue:
         self._again: set[str] = set()
         """Those that were added while they were worked on."""
         self._failures: dict[str, int] = {}
+        self._draining = False
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def __contains__(self, name: str) -> bool:
         return name in self._waiting or name in self._later or name in self._in_work
@@ -69,6 +73,13 @@ class WorkQueue:
             else:
                 self._now_due(name)
 
+    async def drain(self, patience: timedelta) -> None:
+        """Begin nothing more, and wait until what is worked on has come to the end of its step."""
+        self._draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                await self._idle.wait()
+
     async def run(self) -> None:
         """Work for ever."""
         async with asyncio.TaskGroup() as group:
@@ -83,13 +94,18 @@ class WorkQueue:
     async def _work(self) -> None:
         while True:
             name = await self._due.get()
+            if self._draining:
+                return
             metrics.QUEUE_WAIT.observe(time.monotonic() - self._waiting.pop(name))
             self._in_work.add(name)
+            self._idle.clear()
             began = time.monotonic()
             try:
                 delay = await self._try(name)
             finally:
                 self._in_work.discard(name)
+                if not self._in_work:
+                    self._idle.set()
                 metrics.STEP_DURATION.observe(time.monotonic() - began)
             if name in self._again:
                 self._again.discard(name)
