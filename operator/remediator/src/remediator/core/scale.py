@@ -115,7 +115,7 @@ def plan_scale(
         job_parallelism=target.parallelism,
         vertices=tuple(v.id for v in following),
         left_alone=tuple(v.name[:NAME_LIMIT] for v in vertices if v not in following)[:NAMES_LIMIT],
-        sizing=arithmetic(scale, before, diagnosis)[:1024] or None,
+        sizing=arithmetic(scale, before, diagnosis) or None,
         observed_generation=target.generation,
         patch=patch(changes, target, plan_id),
         inverse=inverse(changes, target, plan_id),

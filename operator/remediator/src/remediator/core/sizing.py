@@ -20,6 +20,10 @@ RESTART: Final = timedelta(minutes=1)
 BUSY_ENOUGH: Final = 100.0
 """Busy milliseconds of each second below which a rate per busy second is mostly the error of what it is divided by."""
 
+MOST: Final = 32_768
+"""Flink's own limit of a parallelism (KeyGroupRangeAssignment.UPPER_BOUND_MAX_PARALLELISM)."""
+TEXT_LIMIT: Final = 1024
+
 
 @dataclass(frozen=True)
 class Sized:
@@ -55,7 +59,8 @@ def sized(scale: Scale, current: int, diagnosis: Diagnosis | None) -> Sized | No
     waiting = backlog + written * RESTART.total_seconds()
     headroom = scale.headroom
     needed = (written + waiting / left.total_seconds()) * headroom
-    wanted = max(1, math.ceil(needed / each - 1e-9))
+    share = needed / each if each > 0 else math.inf
+    wanted = max(1, math.ceil(share - 1e-9)) if share < MOST else MOST
     text = (
         f"{busiest.parallelism} subtasks of {busiest.name[:80]}, busy {busy:.0%}, consume {consumed:,.0f}/s: "
         f"{each:,.0f}/s for each busy one. {written:,.0f}/s come in, {backlog:,.0f} wait, and "
@@ -89,7 +94,7 @@ def arithmetic(scale: Scale, current: int, diagnosis: Diagnosis | None) -> str:
     if asked < step.parallelism:
         few = diagnosis is not None and diagnosis.partitions == asked
         bound = f" Bounded to {asked} by {'the partitions' if few else 'scale.max'}."
-    return f"{step.arithmetic}{bound}"
+    return f"{step.arithmetic[: TEXT_LIMIT - len(bound)]}{bound}"
 
 
 def _unknown(diagnosis: Diagnosis | None) -> str:
