@@ -1,25 +1,31 @@
 """What the controller knows of all FlinkRemediations, and what the metrics say of them for the dashboards."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 from remediator.adapters.kube import Resource
 from remediator.api.names import RESOLVED_ANNOTATION, RETRY_ANNOTATION
 from remediator.api.remediation import TargetReference
 from remediator.services.records import Records
+from remediator.telemetry import metrics
 from worlds import NOW
 
 METRIC = "remediator_remediation_phase_timestamp_seconds"
 
 
+@pytest.fixture(autouse=True)
+def registry(monkeypatch: pytest.MonkeyPatch) -> CollectorRegistry:
+    """What only this test exports."""
+    own = CollectorRegistry()
+    monkeypatch.setattr(metrics, "RECORDS", metrics.Records(own))
+    return own
+
+
 @pytest.fixture
-def records() -> Iterator[Records]:
-    found = Records()
-    yield found
-    found.retain("streaming", set())
+def records() -> Records:
+    return Records()
 
 
 def remediation(name: str, version: int = 1, **status: Any) -> Resource:
@@ -40,17 +46,17 @@ def remediation(name: str, version: int = 1, **status: Any) -> Resource:
     }
 
 
-def series() -> dict[tuple[str, ...], float]:
+def series(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
     """The series by remediation, target, action, phase and reason."""
     names = ("remediation", "target_namespace", "target", "alert", "action", "phase", "reason")
-    found = (sample for family in REGISTRY.collect() if family.name == METRIC for sample in family.samples)
+    found = (sample for family in registry.collect() if family.name == METRIC for sample in family.samples)
     return {tuple(sample.labels[name] for name in names): sample.value for sample in found}
 
 
 TARGET = ("jobs", "ml-recommender", "HighKafkaLag")
 
 
-def test_each_record_is_one_series_that_says_since_when(records: Records) -> None:
+def test_each_record_is_one_series_that_says_since_when(records: Records, registry: CollectorRegistry) -> None:
     later = NOW + timedelta(seconds=90)
     entries = [
         {"time": NOW.isoformat(), "phase": "Executing", "reason": "Planned"},
@@ -59,32 +65,32 @@ def test_each_record_is_one_series_that_says_since_when(records: Records) -> Non
     ]
     records.take(remediation("a"))
     records.take(remediation("b", phase="Succeeded", reason="ScaledBack", action="Scale 2 to 4", timeline=entries))
-    assert series() == {
+    assert series(registry) == {
         ("a", *TARGET, "", "Pending", ""): NOW.timestamp(),
         ("b", *TARGET, "Scale 2 to 4", "Succeeded", "ScaledBack"): later.timestamp(),
     }
 
 
-def test_a_transition_takes_the_place_of_the_phase_before(records: Records) -> None:
+def test_a_transition_takes_the_place_of_the_phase_before(records: Records, registry: CollectorRegistry) -> None:
     records.take(remediation("a"))
     entry = {"time": NOW.isoformat(), "phase": "Executing", "reason": "Planned"}
     records.take(remediation("a", 2, phase="Executing", reason="Planned", timeline=[entry]))
-    assert list(series()) == [("a", *TARGET, "", "Executing", "Planned")]
+    assert list(series(registry)) == [("a", *TARGET, "", "Executing", "Planned")]
 
 
-def test_what_is_gone_is_no_series(records: Records) -> None:
+def test_what_is_gone_is_no_series(records: Records, registry: CollectorRegistry) -> None:
     for name in ("a", "b"):
         records.take(remediation(name))
     records.remove("streaming", "a")
-    assert [name for name, *_ in series()] == ["b"]
+    assert [name for name, *_ in series(registry)] == ["b"]
 
 
-def test_the_series_do_not_grow_with_the_records(records: Records) -> None:
+def test_the_series_do_not_grow_with_the_records(records: Records, registry: CollectorRegistry) -> None:
     for number in range(1000):
         entry = {"time": (NOW + timedelta(seconds=number)).isoformat(), "phase": "Refused", "reason": "NotOptedIn"}
         records.take(remediation(f"r-{number}", phase="Refused", reason="NotOptedIn", timeline=[entry]))
     records.take(remediation("in-work"))
-    shown = {name for name, *_ in series()}
+    shown = {name for name, *_ in series(registry)}
     assert shown == {"in-work", *(f"r-{number}" for number in range(800, 1000))}, "the newest"
 
 
