@@ -58,6 +58,14 @@ class Alertmanager:
             self._process.kill()
             self._process.wait()
 
+    def in_cluster(self) -> bool:
+        """Whether it knows what all of its peers know."""
+        try:
+            cluster = httpx.get(f"{self.url}/api/v2/status", timeout=30).raise_for_status().json()["cluster"]
+        except httpx.HTTPError:
+            return False
+        return cluster["status"] == "ready" and len(cluster.get("peers") or ()) == len(self.peers) + 1
+
     def put(self, *alerts: Resource) -> None:
         """Send alerts, as Prometheus does again and again while they fire, and for a while when they have ended."""
         until = (datetime.now(UTC) + FIRES_FOR).isoformat()
