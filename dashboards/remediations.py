@@ -228,17 +228,6 @@ def _remediator() -> list[Panel]:
             ),
         ),
         graph(
-            "Processes that answer",
-            "Receivers and controllers that Prometheus can scrape.",
-            "none",
-            Query(
-                f'sum by (cluster, namespace, app_kubernetes_io_component) (up{{job="remediator", {NAMESPACE}}})',
-                "{{app_kubernetes_io_component}}",
-            ),
-            runbook="RemediatorDown",
-            span=12,
-        ),
-        graph(
             "Steps",
             "How long steps take, and how long what is due waits for a worker: 99 of 100 are faster.",
             "s",
@@ -289,6 +278,17 @@ def _remediator() -> list[Panel]:
                 "{{verb}}: {{code}}",
             ),
             span=8,
+        ),
+        graph(
+            "Processes that answer",
+            "Receivers and controllers that Prometheus can scrape.",
+            "none",
+            Query(
+                f'sum by (cluster, namespace, app_kubernetes_io_component) (up{{job="remediator", {NAMESPACE}}})',
+                "{{app_kubernetes_io_component}}",
+            ),
+            runbook="RemediatorDown",
+            span=12,
         ),
         graph(
             "Memory",

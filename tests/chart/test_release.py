@@ -90,7 +90,8 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def images_of(chart: Path, *arguments: str) -> set[str]:
     """Our images in the pods of a rendering with everything on."""
-    everything = ("--set=pipeline.enabled=true", "--set=dataMonitor.reports.enabled=true")
+    reports = ("--set=dataMonitor.reports.enabled=true", "--set=dataMonitor.reports.kind=evidently")
+    everything = ("--set=pipeline.enabled=true", *reports)
     text = render.helm(["template", "r", str(chart), f"--kube-version={render.KUBE_VERSION}", *everything, *arguments])
     found = {value for each in render.objects(text) for value in _images(each)}
     return {image for image in found if "streaming-monitoring/" in image}

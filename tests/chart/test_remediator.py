@@ -50,17 +50,17 @@ GROUP = "remediation.streaming-monitoring.dev"
 def test_rights_are_these_and_no_more(rendered: Render) -> None:
     """That they suffice, and what is refused without them, is in tests/apiserver/test_rbac.py."""
     assert by_resource(rights(rendered, "receiver")) == {
-        f"{GROUP}/flinkremediations": {"create", "get", "list", "patch"},
-        f"{GROUP}/flinkremediationpolicies": {"list"},
-        "flink.apache.org/flinkdeployments": {"get", "list"},
+        f"{GROUP}/flinkremediations": {"create", "get", "list", "watch", "patch"},
+        f"{GROUP}/flinkremediationpolicies": {"list", "watch"},
+        "flink.apache.org/flinkdeployments": {"get", "list", "watch"},
     }
     assert by_resource(rights(rendered, "controller")) == {
         f"{GROUP}/flinkremediations": {"get", "list", "watch", "patch", "delete"},
         f"{GROUP}/flinkremediations/status": {"update"},
-        f"{GROUP}/flinkremediationpolicies": {"get", "list"},
+        f"{GROUP}/flinkremediationpolicies": {"get", "list", "watch"},
         f"{GROUP}/flinkremediationpolicies/status": {"update"},
-        "flink.apache.org/flinkdeployments": {"get", "list", "patch"},
-        "coordination.k8s.io/leases": {"create", "get", "update", "delete"},
+        "flink.apache.org/flinkdeployments": {"get", "list", "watch", "patch"},
+        "coordination.k8s.io/leases": {"create", "get", "update"},
         "events.k8s.io/events": {"create"},
     }
 

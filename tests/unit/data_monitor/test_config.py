@@ -28,7 +28,7 @@ def test_defaults_fit_the_example_pipeline(tmp_path):
         ("model: m", "reference: missing"),
         ("{reference: r, widow: {}}", "widow: unknown key; did you mean window?"),
         ("{reference: r, kafka: {topik: x}}", "kafka.topik: unknown key; did you mean topic?"),
-        ("{reference: r, report: {directory: d, zzz: 1}}", "report.zzz: unknown key; known are directory"),
+        ("{reference: r, report: {directory: d, zzz: 1}}", "report.zzz: unknown key; known are kind, directory"),
         ("{reference: r, window: {length: 10 minutes}}", "window.length: a duration is a number and a unit"),
         ("{reference: r, window: {length: 10m, pane: 7s}}", "window: length must be a multiple of pane"),
         ("{reference: r, kafka: {startAt: now}}", "kafka.startAt: input should be 'latest' or 'earliest'"),
