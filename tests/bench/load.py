@@ -40,7 +40,7 @@ def fill(installation: Installation, model: Resource, numbers: Iterable[int]) ->
     path = world.path(REMEDIATION, RECORDS)
 
     def copy(number: int) -> None:
-        target = TargetReference(namespace=world.namespace, name=f"job-{number % 50}", uid=f"uid-{number % 50}")
+        target = TargetReference(namespace=world.namespace, name=f"old-{number % 50}", uid=f"uid-{number % 50}")
         made = world.client.post(path, json=copy_of(model, f"record-{number}", target)).raise_for_status().json()
         made["status"] = model["status"]
         world.client.put(f"{path}/record-{number}/status", json=made).raise_for_status()

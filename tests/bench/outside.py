@@ -46,10 +46,10 @@ class PromptOutside(Outside):
             try:
                 while True:
                     resource = await self._behind.get()
-                    metadata = resource["metadata"]
+                    metadata = resource["metadata"]  # of any namespace: all of them share the queue
                     status = {"observedGeneration": metadata["generation"], "lifecycleState": "STABLE"}
                     await kube.merge_patch(
-                        FLINK_DEPLOYMENTS, namespace, f"{metadata['name']}/status", {"status": status}
+                        FLINK_DEPLOYMENTS, metadata["namespace"], f"{metadata['name']}/status", {"status": status}
                     )
             finally:
                 watching.cancel()
