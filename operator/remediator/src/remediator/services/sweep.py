@@ -69,8 +69,8 @@ class Sweeper:
         self._namespace = namespace
         self._total = total
         self._clock = clock
-        self._seen: dict[tuple[str, str], int] = {}
-        """Generations of FlinkDeployments in which nothing was to be handed back."""
+        self._seen: dict[str, tuple[str, str, int]] = {}
+        """By target, of whom nothing was to be handed back: the record, the FlinkDeployment and its generation."""
 
     async def sweep(self) -> Swept:
         """Go through all remediations once. Raises KubeError when they cannot be listed."""
@@ -151,7 +151,8 @@ class Sweeper:
     def _seen_already(self, record: Record) -> bool:
         ref = record.sibling.target
         target = self._targets.get(ref.namespace, ref.name)
-        return target is not None and self._seen.get((record.uid, target.ref.uid)) == target.generation
+        seen = self._seen.get(record.target_hash)
+        return target is not None and seen == (record.uid, target.ref.uid, target.generation)
 
     async def _hand_back_one(self, record: Record, policy: PolicySpec | None) -> bool:
         ref = record.sibling.target
@@ -163,7 +164,7 @@ class Sweeper:
             log.warning("not handed back", extra={"remediation": record.sibling.name, "error": str(error)})
             return False
         if looked is None and target is not None:
-            self._seen[record.uid, target.ref.uid] = target.generation
+            self._seen[record.target_hash] = (record.uid, target.ref.uid, target.generation)
         return bool(looked)
 
     def _reversible(self, policies: dict[str, PolicySpec]) -> list[Record]:
