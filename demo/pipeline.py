@@ -18,6 +18,8 @@ LOADGEN = "streaming-monitoring-loadgen"
 LAG = f'streaming:kafka_consumergroup_lag:sum{{consumergroup="{PIPELINE}"}}'
 HANG_FILE = "/tmp/feature-store-hangs"  # noqa: S108
 T = TypeVar("T")
+DEADLINE = 600
+"""How long (seconds) is waited for what takes a quiet machine a few seconds, or two minutes at most."""
 CALM_SECONDS, CALM_DEADLINE = 60, 1800
 """How long all has to be well before the incident, and how long that is waited for: some alerts hold on for long."""
 _UNREACHABLE = (httpx.HTTPError, KeyError, ValueError)
@@ -111,7 +113,7 @@ class Pipeline:
     def audit(self) -> dict[str, Any]:
         """Stop the load, wait until all is read, and compare what was produced with what came out."""
         self.set_rate(0)
-        wait_for("the lag drained", lambda: self.lag() == 0, 180)
+        wait_for("the lag drained", lambda: self.lag() == 0, DEADLINE)
         command = [f"deploy/{LOADGEN}", "--", "python3", "-m", "loadgen", "audit", "--wait=60"]
         bootstrap = "--bootstrap-servers=streaming-kafka-bootstrap:9092"
         # It ends with 1 when records are lost; what it prints says so too.
@@ -121,7 +123,7 @@ class Pipeline:
 
     def wait_running(self, progress: Callable[[str], None]) -> None:
         """Wait until the job runs at 2, which Flink's operator sees some time later. Raises WaitError."""
-        _wait("the job runs at parallelism 2, by JobManager REST", lambda: self.parallelism() == 2, 600, progress)
+        _wait("the job runs at parallelism 2, by JobManager REST", lambda: self.parallelism() == 2, DEADLINE, progress)
 
     def wait_healthy(self, progress: Callable[[str], None]) -> None:
         """Wait until the job is stable, keeps up with its load and is watched. Raises WaitError."""
@@ -129,10 +131,10 @@ class Pipeline:
         def stable() -> bool:
             return bool(self._cluster.flink_deployment(PIPELINE)["status"]["lifecycleState"] == "STABLE")
 
-        _wait("the job is stable for Flink's operator", stable, 120, progress)
-        _wait("Prometheus has the lag", lambda: self.lag() is not None, 120, progress)
-        _wait("the lag is low", lambda: (self.lag() or 0) < LAG_LIMIT, 240, progress)
-        _wait("no alert is active", lambda: self.alert() == "inactive", 120, progress)
+        _wait("the job is stable for Flink's operator", stable, DEADLINE, progress)
+        _wait("Prometheus has the lag", lambda: self.lag() is not None, DEADLINE, progress)
+        _wait("the lag is low", lambda: (self.lag() or 0) < LAG_LIMIT, DEADLINE, progress)
+        _wait("no alert is active", lambda: self.alert() == "inactive", DEADLINE, progress)
 
     def wait_calm(self, progress: Callable[[str], None]) -> None:
         """Wait until nothing is wrong with the pipeline, and has not been for a while. Raises WaitError with what is.

@@ -41,9 +41,13 @@ def played(provider: str, tmp_path_factory: pytest.TempPathFactory) -> Played:
         if scenario not in folders:
             folders[scenario] = out = tmp_path_factory.mktemp(scenario)
             command = [sys.executable, "-m", "demo", f"--cluster={provider}", f"--scenario={scenario}", f"--out={out}"]
-            subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "tests:."}, check=False)
-        result = folders[scenario] / "result.json"
-        assert result.exists(), f"the demo of {scenario} stopped before its end"
+            environment = {**os.environ, "PYTHONPATH": "tests:."}
+            with (out / "demo.log").open("w") as log:
+                subprocess.run(command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+        said = (folders[scenario] / "demo.log").read_text().splitlines()
+        assert (folders[scenario] / "result.json").exists(), "\n".join(
+            [f"the demo of {scenario} stopped before its end:", *said[-30:]]
+        )
         return folders[scenario]
 
     return play

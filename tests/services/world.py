@@ -220,7 +220,8 @@ class Controller:
         self.partitions = Partitions(prometheus)
         template = "http://flink/{namespace}/{name}"
         flink = FlinkRest(http, template)
-        diagnoser = Diagnoser(FlinkMetrics(http, template, pause=0), prometheus, world.clock)
+        # This time limit is on the real clock: a busy machine would miss it.
+        diagnoser = Diagnoser(FlinkMetrics(http, template, pause=0), prometheus, world.clock, limit=60)
         gatherer = Gatherer(kube, flink, prometheus, self.records, policies, self.partitions, world.clock, diagnoser)
         self._recorder = Recorder(kube, self.records, "controller-0")
         actor = Actor(kube, gatherer, self._recorder, world.clock)
