@@ -13,7 +13,7 @@ from itertools import count
 import aiohttp
 from apiserver.control_plane import ControlPlane
 from apiserver.installation import Installation, Process, Receiver
-from apiserver.world import FLINK, REMEDIATION, Resource, eventually
+from apiserver.world import FLINK, REMEDIATION, SCALE, Resource, eventually
 from remediator.api.names import PLAN_ANNOTATION, RESOLVED_ANNOTATION, RESOLVED_LABEL, TARGET_LABEL
 from remediator.api.remediation import TargetReference
 from remediator.core.naming import target_hash
@@ -77,7 +77,7 @@ def add_policy(installation: Installation, name: str, guards: Resource, match: s
     spec = {
         "match": matchers,
         "target": {"consumerGroupLabel": "consumergroup"},
-        "actions": [{"type": "Scale", "scale": {"factor": 2, "max": 4}}],
+        "actions": [{**SCALE, "findings": {"forbid": []}}],
         "guards": guards,
         "verify": {"query": "lag < 1000", "for": "0s"},
     }
