@@ -24,6 +24,8 @@ INCIDENTS = int(os.environ.get("INCIDENTS", "0"))
 SEED = int(os.environ.get("SEED", "1"))
 SIDE_BY_SIDE = min(40, INCIDENTS // 2)
 """As many alerts fire at a time at most."""
+SURE = timedelta(seconds=10)
+"""What the second Prometheus says after the first has seen the end takes the resolution back: so long is waited."""
 GROUPS = list(map(str, range(max(INCIDENTS // 4, 2 * SIDE_BY_SIDE))))
 APART = timedelta(seconds=3)
 """The second Prometheus evaluates so much later, and tells a later start."""
@@ -40,6 +42,8 @@ class Incident:
     lasts: timedelta
     heard: datetime | None = None
     """When its record was first seen."""
+    resolved: datetime | None = None
+    """Since when its record has said without a break that the alert is over."""
 
     def told_by(self, source: int, now: datetime) -> Resource | None:
         """Return what a Prometheus sends; nothing before it has seen it begin."""
@@ -123,7 +127,8 @@ def play(world: World, managers: list[Alertmanager], chaos: Chaos, dice: random.
             if resource is None or number_of(resource) < expected[group]:
                 continue
             incident.heard = incident.heard or now
-            if incident.over(now) and is_over(resource):
+            incident.resolved = (incident.resolved or now) if incident.over(now) and is_over(resource) else None
+            if incident.resolved is not None and now - incident.resolved > SURE:
                 del open_incidents[group]
         firing = sum(not incident.over(now) for incident in open_incidents.values())
         for _ in range(min(SIDE_BY_SIDE - firing, INCIDENTS - sum(expected.values()))):
