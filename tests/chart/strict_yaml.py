@@ -1,5 +1,6 @@
 """YAML as Kubernetes reads it: a key that stands twice is an error, which PyYAML alone does not notice."""
 
+import math
 import re
 from typing import Any
 
@@ -28,11 +29,17 @@ class StrictLoader(Loader):
             seen.add(name)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> Any:
+        """Construct a number. What a float64 has no room for is a text for Go's reader (strconv.ParseFloat fails)."""
+        number = super().construct_yaml_float(node)
+        return node.value if math.isinf(number) and "inf" not in node.value.lower() else number
+
 
 # Numbers that Kubernetes reads and PyYAML takes for texts.
 StrictLoader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+$"), list("-+.0123456789")
 )
+StrictLoader.add_constructor("tag:yaml.org,2002:float", StrictLoader.construct_yaml_float)
 
 
 def load_all(text: str) -> list[Any]:

@@ -13,7 +13,7 @@ import render
 import yaml
 from chart import strict_yaml
 from chart.conftest import Object
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("RENDERINGS", "500"))
@@ -263,6 +263,7 @@ def named(message: str) -> bool:
 
 
 @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@example("1e400", "true", (), {})
 @given(release_names, namespaces, chosen, empty_keys | st.just({}))
 def test_any_name_and_any_value_renders_or_is_refused_by_name(
     template: Template, release: str, namespace: str, parts: tuple[Object, ...], empty: Object
