@@ -1,4 +1,4 @@
-"""Two Prometheus that see the same a few seconds apart, two Alertmanagers in a cluster, two receivers, each of them
+"""Two Prometheus that see the same 15 s apart, two Alertmanagers in a cluster, two receivers, each of them
 killed at random: there are as many FlinkRemediations as incidents. INCIDENTS says how many, SEED which (make chaos):
 where the machine is busy, one that was killed at a bad moment is made up for minutes later."""
 
@@ -22,12 +22,12 @@ from apiserver.world import Resource, World
 
 INCIDENTS = int(os.environ.get("INCIDENTS", "0"))
 SEED = int(os.environ.get("SEED", "1"))
-SIDE_BY_SIDE = min(40, INCIDENTS // 2)
+SIDE_BY_SIDE = min(120, INCIDENTS // 2)
 """As many alerts fire at a time at most."""
-SURE = timedelta(seconds=10)
+SURE = timedelta(seconds=20)
 """What the second Prometheus says after the first has seen the end takes the resolution back: so long is waited."""
-GROUPS = list(map(str, range(max(INCIDENTS // 4, 2 * SIDE_BY_SIDE))))
-APART = timedelta(seconds=3)
+GROUPS = list(map(str, range(max(INCIDENTS // 2, 2 * SIDE_BY_SIDE))))
+APART = timedelta(seconds=15)
 """The second Prometheus evaluates so much later, and tells a later start."""
 LONGEST_SECONDS = 600 + 2 * INCIDENTS
 
@@ -133,7 +133,7 @@ def play(world: World, managers: list[Alertmanager], chaos: Chaos, dice: random.
         firing = sum(not incident.over(now) for incident in open_incidents.values())
         for _ in range(min(SIDE_BY_SIDE - firing, INCIDENTS - sum(expected.values()))):
             group = dice.choice([g for g in GROUPS if g not in open_incidents])
-            open_incidents[group] = Incident(group, now, timedelta(seconds=dice.uniform(8, 15)))
+            open_incidents[group] = Incident(group, now, timedelta(seconds=dice.uniform(20, 40)))
             expected[group] = expected.get(group, 0) + 1
         for source in range(2):
             if dice.random() < 0.02:
