@@ -24,11 +24,11 @@ INCIDENTS = int(os.environ.get("INCIDENTS", "0"))
 SEED = int(os.environ.get("SEED", "1"))
 SIDE_BY_SIDE = min(120, INCIDENTS // 2)
 """As many alerts fire at a time at most."""
-SURE = timedelta(seconds=20)
-"""What the second Prometheus says after the first has seen the end takes the resolution back: so long is waited."""
 GROUPS = list(map(str, range(max(INCIDENTS // 2, 2 * SIDE_BY_SIDE))))
 APART = timedelta(seconds=15)
 """The second Prometheus evaluates so much later, and tells a later start."""
+SURE = timedelta(seconds=20)
+"""What the second Prometheus says after the first has seen the end takes the resolution back: so long is waited."""
 LONGEST_SECONDS = 600 + 2 * INCIDENTS
 
 

@@ -22,7 +22,7 @@ from apiserver.accounts import Chart
 from apiserver.conftest import define
 from apiserver.control_plane import ControlPlane, control_plane
 from apiserver.installation import Installation, Process, installed
-from apiserver.world import FLINK_DEPLOYMENT_CRD, REMEDIATION, SCALE, Job, Resource, eventually
+from apiserver.world import FLINK_DEPLOYMENT_CRD, REMEDIATION, Job, Resource, eventually
 from cluster import tools
 from remediator.api.crds import definitions
 
@@ -35,9 +35,7 @@ OPEN, TARGETS = (50, 100) if QUICK else (500, 1000)
 ALERTS = 15 if QUICK else 60
 BURST = 50 if QUICK else 500
 SECONDS = 10 if QUICK else 60
-# Neither others' trouble nor what was done before keeps a job from its remedy here, and none is diagnosed before: how
-# long that takes is up to its JobManager.
-ACTIONS = [{**SCALE, "findings": {"forbid": []}}]
+# Neither others' trouble nor what was done before keeps a job from its remedy here.
 GUARDS = {"cooldown": "0s", "budget": [], "storm": None}
 NAMES = ["latency", "burst", "ingest", "footprint"]
 
@@ -89,7 +87,7 @@ def alert_to_patch(installation: Installation, names: Iterator[int]) -> list[flo
     receiver = next(p for p in installation.processes if hasattr(p, "send") and p.exit_code is None)
     waits = []
     for _ in range(ALERTS):
-        job = installation.world.add(f"job-{next(names)}", guards=GUARDS, actions=ACTIONS)
+        job = installation.world.add(f"job-{next(names)}", guards=GUARDS, actions=load.ACTIONS)
         time.sleep(0.2)  # the watches hear of the job, as they have of one that has run for a while
         posted = datetime.now(UTC)
         receiver.send(job.alert())  # type: ignore[attr-defined]

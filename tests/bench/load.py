@@ -19,6 +19,8 @@ from remediator.api.remediation import TargetReference
 from remediator.core.naming import target_hash
 from worlds import flink_resource
 
+# None is diagnosed before it is scaled: how long that takes is up to its JobManager.
+ACTIONS = [{**SCALE, "findings": {"forbid": []}}]
 CONCURRENT = 32
 ROUNDS = 3
 RECORDS, JOBS = "flinkremediations", "flinkdeployments"
@@ -77,7 +79,7 @@ def add_policy(installation: Installation, name: str, guards: Resource, match: s
     spec = {
         "match": matchers,
         "target": {"consumerGroupLabel": "consumergroup"},
-        "actions": [{**SCALE, "findings": {"forbid": []}}],
+        "actions": ACTIONS,
         "guards": guards,
         "verify": {"query": "lag < 1000", "for": "0s"},
     }
