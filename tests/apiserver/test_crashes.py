@@ -17,8 +17,9 @@ from remediator.api.alertmanager import Webhook
 from remediator.api.names import ENDED_LABEL, PLAN_ANNOTATION
 from remediator.core.configuration import OVERRIDES_KEY
 from remediator.services.act import Actor
+from remediator.services.events import Events
 from remediator.services.gather import Gatherer
-from remediator.services.index import PolicyIndex
+from remediator.services.index import PolicyIndex, TargetIndex
 from remediator.services.ingest import Ingest
 from remediator.services.partitions import Partitions
 from remediator.services.reconcile import Reconciler
@@ -88,8 +89,10 @@ class Driver:
         flink = FlinkRest(self._http, outside.flink_rest_url_template)
         prometheus, records = Prometheus(outside.prometheus_url), Records()
         await records.load(self.controller, namespace)
-        gatherer = Gatherer(kube, flink, prometheus, records, PolicyIndex(), Partitions(prometheus), clock)
-        recorder = Recorder(kube, records, "test")
+        gatherer = Gatherer(
+            kube, flink, prometheus, records, PolicyIndex(), TargetIndex(), Partitions(prometheus), clock
+        )
+        recorder = Recorder(kube, records, Events(kube, "test"))
         return Reconciler(kube, records, gatherer, Actor(kube, gatherer, recorder, clock), recorder, clock)
 
     async def settle(self, service: Reconciler, name: str) -> None:

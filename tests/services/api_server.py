@@ -70,6 +70,8 @@ class ApiServer:
         """What has happened to objects: version, kind, type and the object."""
         self._watches: list[Watch] = []
         self._schemas = _schemas()
+        self.late = False
+        """Whether no watch brings what changes, for now."""
         self.before: Callable[[Request], Awaitable[None]] = at_once
         self.after: Callable[[Request], Awaitable[None]] = at_once
         self.requests: list[Request] = []
@@ -308,6 +310,8 @@ class Client:
         try:
             while True:
                 for version_of_event, event, resource in self.server.events(kind, namespace, seen):
+                    if self.server.late:
+                        break
                     seen = version_of_event
                     told = copied(resource)
                     yield event, _metadata(told) if metadata_only else told
@@ -379,9 +383,21 @@ def _schemas() -> dict[Kind, Draft4Validator]:
     evaluated."""
     kinds = {kind.plural: kind for kind in (POLICIES, REMEDIATIONS)}
     return {
-        kinds[crd["spec"]["names"]["plural"]]: Draft4Validator(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+        kinds[crd["spec"]["names"]["plural"]]: Draft4Validator(
+            _nullable(crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"])
+        )
         for crd in crds.definitions()
     }
+
+
+def _nullable(schema: Any) -> Any:
+    """Say ``nullable``, which JSON Schema does not know, in its words."""
+    if isinstance(schema, list):
+        return [_nullable(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    said = {key: _nullable(part) for key, part in schema.items()}
+    return {**said, "type": [said["type"], "null"]} if said.get("nullable") is True else said
 
 
 def _time(moment: datetime) -> str:

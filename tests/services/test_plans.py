@@ -251,3 +251,31 @@ async def test_a_policy_in_the_record_that_cannot_be_read_stops_it() -> None:
     world.server.update(REMEDIATIONS, NAMESPACE, name, spoil, "somebody", "status")
     await controller.run(seconds(10))
     assert (phase(world.record()), reason(world.record())) == ("Failed", "PolicyInvalid")
+
+
+async def test_no_record_ends_by_a_target_that_has_changed_since_the_watch_brought_it() -> None:
+    world = World()
+    world.change_policy(guards={"storm": None})
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["metadata"]["labels"].update({ENABLED_LABEL: "false"}))
+    controller = world.controller()
+    await controller.sweep()  # its watches have begun
+    world.server.late = True
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["metadata"]["labels"].update({ENABLED_LABEL: "true"}))
+    await incident(world)
+    await controller.run(seconds(30))
+    assert [phase(record) for record in world.records()] == ["Succeeded"]
+
+
+async def test_a_plan_made_of_what_the_watch_brought_before_is_not_carried_out() -> None:
+    world = World()
+    world.change_policy(guards={"storm": None})
+    controller = world.controller()
+    await controller.sweep()
+    world.server.late = True
+    world.change(FLINK_DEPLOYMENTS, JOB, lambda target: target["spec"].update(serviceAccount="other"))
+    for _ in range(2):
+        await controller.run(seconds(30))  # Flink's operator takes it up
+    await incident(world)
+    await controller.run(seconds(30))
+    assert reasons(world.status()) == ["Planned", "ChangedByOthers", "Planned", "Patched", "Verified"]
+    assert len(world.patches()) == 1

@@ -16,6 +16,7 @@ from remediator.api.alertmanager import Webhook
 from remediator.api.names import ENDED_LABEL
 from remediator.services.act import Actor
 from remediator.services.diagnose import Diagnoser
+from remediator.services.events import Events
 from remediator.services.gather import Gatherer
 from remediator.services.handback import HandBack
 from remediator.services.incidents import Incidents
@@ -50,8 +51,6 @@ class World:
         self.flink = outside.Flink(self.server, self.clock)
         self.prometheus = outside.Prometheus()
         self.alertmanagers = outside.Alertmanagers(self.clock, alertmanagers)
-        self.late = False
-        """Whether what changes is not brought by any watch yet."""
         self.add_job(JOB)
         self.add_policy(JOB)
 
@@ -147,8 +146,8 @@ class Watches:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def catch_up(self) -> None:
-        """Let them bring what has happened; nothing of it while ``world.late``, but all there is at first."""
-        if self._tasks and self._world.late:
+        """Let them bring what has happened; nothing of it while ``server.late``, but all there is at first."""
+        if self._tasks and self._world.server.late:
             return
         self._tasks = self._tasks or [asyncio.create_task(reflector.run()) for reflector in self._reflectors]
         for reflector in self._reflectors:
@@ -222,12 +221,15 @@ class Controller:
         flink = FlinkRest(http, template)
         # This time limit is on the real clock: a busy machine would miss it.
         diagnoser = Diagnoser(FlinkMetrics(http, template, pause=0), prometheus, world.clock, limit=60)
-        gatherer = Gatherer(kube, flink, prometheus, self.records, policies, self.partitions, world.clock, diagnoser)
-        self._recorder = Recorder(kube, self.records, "controller-0")
-        actor = Actor(kube, gatherer, self._recorder, world.clock)
-        self._reconciler = Reconciler(kube, self.records, gatherer, actor, self._recorder, world.clock)
-        scale_back = ScaleBack(gatherer, actor, self._recorder, world.clock)
-        hand_back = HandBack(gatherer, actor, self._recorder, world.clock)
+        gatherer = Gatherer(
+            kube, flink, prometheus, self.records, policies, targets, self.partitions, world.clock, diagnoser
+        )
+        self._events = Events(kube, "controller-0")
+        recorder = Recorder(kube, self.records, self._events)
+        actor = Actor(kube, gatherer, recorder, world.clock)
+        self._reconciler = Reconciler(kube, self.records, gatherer, actor, recorder, world.clock)
+        scale_back = ScaleBack(gatherer, actor, recorder, world.clock)
+        hand_back = HandBack(gatherer, actor, recorder, world.clock)
         self._sweeper = Sweeper(
             kube, self.records, policies, targets, scale_back, hand_back, NAMESPACE, TOTAL, world.clock
         )
@@ -235,7 +237,7 @@ class Controller:
             world,
             (
                 Reflector(kube, POLICIES, NAMESPACE, policies),
-                Reflector(kube, FLINK_DEPLOYMENTS, NAMESPACE, targets, metadata_only=True),
+                Reflector(kube, FLINK_DEPLOYMENTS, NAMESPACE, targets),
                 Reflector(kube, REMEDIATIONS, NAMESPACE, InWork(self.records)),
                 Reflector(kube, REMEDIATIONS, NAMESPACE, self.records, metadata_only=True),
             ),
@@ -248,12 +250,15 @@ class Controller:
         try:
             return await self._reconciler.step(NAMESPACE, name)
         finally:
-            await self._recorder.written()
+            await self._events.flush()
 
     async def sweep(self) -> Swept:
         """Sweep once."""
         await self._watches.catch_up()
-        return await self._sweeper.sweep()
+        try:
+            return await self._sweeper.sweep()
+        finally:
+            await self._events.flush()
 
     async def run(self, duration: timedelta) -> None:
         """Let time pass, from one due step to the next, and do what is due."""

@@ -71,10 +71,11 @@ class Reflector:
         version = ""
         async for page in self._kube.pages(self._kind, self._namespace, metadata_only=self._metadata_only):
             version = page.version
-            for resource in page.items:
+            for number, resource in enumerate(page.items):
                 names.add(resource["metadata"]["name"])
                 self._store.put(resource)
-            await asyncio.sleep(0)
+                if number % 50 == 49:
+                    await asyncio.sleep(0)
         self._store.retain(self._namespace, names)
         self._heard = time.monotonic()
         self._synced.set()

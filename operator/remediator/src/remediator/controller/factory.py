@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +20,7 @@ from remediator.controller.housekeeping import keep_house, measure_loop
 from remediator.controller.queue import WorkQueue
 from remediator.services.act import Actor
 from remediator.services.diagnose import Diagnoser
+from remediator.services.events import Events
 from remediator.services.gather import Gatherer
 from remediator.services.handback import HandBack
 from remediator.services.index import PolicyIndex, TargetIndex
@@ -56,15 +57,16 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
     records, policies, targets = Records(), PolicyIndex(), TargetIndex()
     reflectors = [
         Reflector(kube, POLICIES, config.namespace, policies),
-        *(Reflector(kube, FLINK_DEPLOYMENTS, name, targets, metadata_only=True) for name in config.target_namespaces),
+        *(Reflector(kube, FLINK_DEPLOYMENTS, name, targets) for name in config.target_namespaces),
     ]
     # Only after the records: it tells what changes about them.
     metadata = Reflector(kube, REMEDIATIONS, config.namespace, records, metadata_only=True)
     async with httpx.AsyncClient(timeout=5) as http:
         flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
-        partitions, recorder = Partitions(prometheus), Recorder(kube, records, socket.gethostname())
+        partitions, events = Partitions(prometheus), Events(kube, socket.gethostname())
+        recorder = Recorder(kube, records, events)
         diagnoser = Diagnoser(FlinkMetrics(http, config.flink_rest_url_template), prometheus, clock)
-        gatherer = Gatherer(kube, flink, prometheus, records, policies, partitions, clock, diagnoser)
+        gatherer = Gatherer(kube, flink, prometheus, records, policies, targets, partitions, clock, diagnoser)
         actor = Actor(kube, gatherer, recorder, clock)
         reconciler = Reconciler(kube, records, gatherer, actor, recorder, clock)
 
@@ -90,6 +92,7 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
             tasks += [
                 asyncio.create_task(metadata.run()),
                 asyncio.create_task(queue.run()),
+                asyncio.create_task(events.run()),
                 asyncio.create_task(_look_at_ended(records, queue)),
                 asyncio.create_task(
                     keep_house(sweeper, partitions, targets, queue, health, config.sweep_period, clock)
@@ -99,9 +102,10 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
             yield Controller(records, queue)
         finally:
             await queue.drain(_STEP_PATIENCE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(events.flush(), timeout=5)
             for task in tasks:
                 task.cancel()
-            await asyncio.wait([asyncio.ensure_future(recorder.written())], timeout=5)
 
 
 async def _load(records: Records, kube: Kube, namespace: str) -> None:

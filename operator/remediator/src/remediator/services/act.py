@@ -15,6 +15,7 @@ from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import Intervention, InterventionKind, Method, Plan, Times
 from remediator.core import verification
 from remediator.core.flinkdeployment import FlinkDeployment, Unreadable, parse
+from remediator.core.frozen import in_force
 from remediator.core.guards import BEFORE_PATCH_CHAIN, first_objection
 from remediator.core.interventions import heeded, told
 from remediator.core.patch import inverse_id
@@ -40,14 +41,13 @@ class Actor:
         self._recorder = recorder
         self._clock = clock
 
-    async def execute(self, remediation: Remediation, policy: PolicySpec | None) -> timedelta:
-        """Apply the plan's patch, unless it was applied already; ``policy`` is None where there is none any more."""
-        plan = _plan(remediation)
-        status = remediation.status
-        try:
-            target = await self._gatherer.target(remediation)
-        except Unreadable as error:
-            return await self._not_now(remediation, Reason.TARGET_UNREADABLE, f"It cannot be read any more: {error}.")
+    async def execute(self, remediation: Remediation, frozen: PolicySpec | None) -> timedelta:
+        """Apply the plan's patch, unless it was applied already or the policy or the target forbid it now."""
+        plan, status = _plan(remediation), remediation.status
+        live, target = await self._gatherer.right_now(remediation)
+        policy = None if live is None or live.spec is None else in_force(frozen, live.spec)
+        if isinstance(target, Unreadable):
+            return await self._not_now(remediation, Reason.TARGET_UNREADABLE, f"It cannot be read any more: {target}.")
         if target is None or target.uid != remediation.spec.target.uid:
             gone = "The FlinkDeployment was deleted before it was patched."
             return await self.finish(remediation, Phase.FAILED, Reason.TARGET_DELETED, gone)

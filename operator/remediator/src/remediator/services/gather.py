@@ -1,5 +1,6 @@
 """Reads the world into what the core decides on."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from remediator.core.snapshot import Job, Snapshot
 from remediator.core.template import TemplateError, quiet_query, render
 from remediator.core.verification import Observation
 from remediator.services.diagnose import Diagnoser
-from remediator.services.index import Policy, PolicyIndex, to_policy
+from remediator.services.index import Policy, PolicyIndex, TargetIndex, to_policy
 from remediator.services.partitions import Partitions
 from remediator.services.records import Records
 from remediator.services.resources import Remediation
@@ -37,17 +38,19 @@ class Gatherer:
         prometheus: Prometheus,
         records: Records,
         policies: PolicyIndex,
+        targets: TargetIndex,
         partitions: Partitions,
         clock: Clock,
         diagnoser: Diagnoser | None = None,
     ) -> None:
-        """Without a diagnoser, nobody looks at what the jobs do."""
+        """``targets`` may know no FlinkDeployments. Without a diagnoser, nobody looks at what the jobs do."""
         self._kube = kube
         self._diagnoser = diagnoser
         self._flink = flink
         self._prometheus = prometheus
         self._records = records
         self._policies = policies
+        self._targets = targets
         self._partitions = partitions
         self._clock = clock
 
@@ -61,11 +64,23 @@ class Gatherer:
         resource = await self._kube.get(POLICIES, remediation.namespace, remediation.spec.policy_ref.name)
         return None if resource is None else to_policy(resource)
 
-    async def snapshot(self, remediation: Remediation, policy: PolicySpec) -> Snapshot:
-        """Return all that a decision on this remediation rests on."""
+    async def right_now(self, remediation: Remediation) -> tuple[Policy | None, FlinkDeployment | Unreadable | None]:
+        """Return the policy and the target as the API server has them at this moment: what a patch depends on."""
+
+        async def target() -> FlinkDeployment | Unreadable | None:
+            try:
+                return await self.target(remediation)
+            except Unreadable as error:
+                return error
+
+        return await asyncio.gather(self.policy_now(remediation), target())
+
+    async def snapshot(self, remediation: Remediation, policy: PolicySpec, exact: bool = True) -> Snapshot:
+        """Return all that a decision on this remediation rests on; unless it must be ``exact``, with the target as the
+        watch has brought it."""
         unreadable = ""
         try:
-            target = await self.target(remediation)
+            target = (None if exact else self._watched_target(remediation)) or await self.target(remediation)
         except Unreadable as error:
             target, unreadable = None, str(error)
         storm = policy.guards.storm is not None
@@ -127,6 +142,11 @@ class Gatherer:
             return None
         resource = await self._kube.get(FLINK_DEPLOYMENTS, ref.namespace, ref.name)
         return None if resource is None else parse(resource)
+
+    def _watched_target(self, remediation: Remediation) -> FlinkDeployment | None:
+        ref = remediation.spec.target
+        known = self._targets.get(ref.namespace, ref.name)
+        return known.deployment if known is not None and known.ref.uid == ref.uid else None
 
     async def been_quiet(self, remediation: Remediation, after: RevertAfter) -> bool:
         """Tell whether the query of a scale-back has held all through its quiet period."""

@@ -10,7 +10,7 @@ from remediator.adapters.kube import Resource
 from remediator.api.names import INCIDENT_LABEL
 from remediator.api.policy import PolicySpec
 from remediator.api.remediation import TargetReference
-from remediator.core.flinkdeployment import consumer_groups
+from remediator.core.flinkdeployment import FlinkDeployment, Unreadable, consumer_groups, parse
 from remediator.core.incident import record_number
 from remediator.services.resources import first_error, read_policy
 
@@ -64,19 +64,28 @@ class PolicyIndex:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The metadata of a FlinkDeployment."""
+    """A FlinkDeployment, as far as it is watched."""
 
     ref: TargetReference
     generation: int
     consumer_groups: frozenset[str]
+    deployment: FlinkDeployment | None = None
+    """None where only its metadata are watched, or the rest cannot be read."""
 
 
 def to_target(resource: Resource) -> Target:
-    """Read a FlinkDeployment's metadata: one whose spec cannot be read still has its consumer groups."""
+    """Read a FlinkDeployment: one whose spec cannot be read still has its consumer groups."""
     metadata = resource["metadata"]
     ref = TargetReference(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"])
     groups = consumer_groups(metadata.get("annotations") or {})
-    return Target(ref, metadata.get("generation") or 0, frozenset(groups))
+    return Target(ref, metadata.get("generation") or 0, frozenset(groups), _deployment(resource))
+
+
+def _deployment(resource: Resource) -> FlinkDeployment | None:
+    try:
+        return parse(resource) if "spec" in resource else None
+    except Unreadable:
+        return None
 
 
 class TargetIndex:

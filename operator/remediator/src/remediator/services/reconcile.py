@@ -96,16 +96,16 @@ class Reconciler:
         cancel = remediation.asked(InterventionKind.CANCEL, self._clock())
         if cancel is not None and not reverting:
             return await self._actor.cancel(remediation, cancel)
-        live, trouble = await self._live_policy(remediation)
         try:
             frozen = thaw(remediation.status.policy)
         except ValueError as error:
             text = f"The policy in status.policy cannot be read: {error}"
             return await self._without_policy(remediation, Refuse(Reason.POLICY_INVALID, text))
+        if remediation.status.phase is Phase.EXECUTING:
+            return await self._actor.execute(remediation, frozen)
+        live, trouble = await self._policy(remediation)
         policy = in_force(frozen, live)
         match remediation.status.phase:
-            case Phase.EXECUTING:
-                return await self._actor.execute(remediation, policy if live else None)
             case Phase.VERIFYING if policy is not None:
                 return await (self._actor.revert if reverting else self._actor.verify)(remediation, policy)
             case Phase.PENDING | Phase.AWAITING_APPROVAL if policy is not None and live is not None:
@@ -113,11 +113,10 @@ class Reconciler:
             case _:
                 return await self._without_policy(remediation, trouble)
 
-    async def _live_policy(self, remediation: Remediation) -> tuple[PolicySpec | None, Refuse]:
+    async def _policy(self, remediation: Remediation) -> tuple[PolicySpec | None, Refuse]:
         """Return the policy as it is now, or why there is none."""
         name = remediation.spec.policy_ref.name
-        about_to_act = remediation.status.phase is Phase.EXECUTING
-        live = await (self._gatherer.policy_now if about_to_act else self._gatherer.policy)(remediation)
+        live = await self._gatherer.policy(remediation)
         if live is None:
             return None, Refuse(Reason.POLICY_NOT_FOUND, f"The policy {name} is gone.")
         return live.spec, Refuse(Reason.POLICY_INVALID, f"The policy {name} is invalid: {live.problem}")
@@ -179,17 +178,22 @@ class Reconciler:
             return await self._decide_alone(remediation, policy)
 
     async def _decide_alone(self, remediation: Remediation, policy: PolicySpec) -> timedelta:
-        snapshot = await self._gatherer.snapshot(remediation, policy)
-        remediation = with_diagnosis(remediation, snapshot.diagnosis)
+        # A plan that is made at first sight is checked against the API server right before its patch.
+        exact = bool(remediation.status.reason)
+        snapshot = await self._gatherer.snapshot(remediation, policy, exact)
         late = _applied_late(remediation, snapshot)
         if late is not None:
-            return await self._commit(remediation, late, snapshot)
+            return await self._commit(with_diagnosis(remediation, snapshot.diagnosis), late, snapshot)
         decision = decide(snapshot)
-        if isinstance(decision, Cancel) and decision.reason is Reason.DUPLICATE:
-            # It ends by that, so it must be true now: the other's resolution may not have been seen yet.
+        duplicate = isinstance(decision, Cancel) and decision.reason is Reason.DUPLICATE
+        if duplicate:
+            # The other's resolution may not have been seen yet.
             await self._records.refresh(self._kube, remediation.namespace, remediation.spec.target)
+        if duplicate or (not exact and (isinstance(decision, Refuse | Cancel) or observes(policy, snapshot.now))):
+            # It may end by that, so it must be true now.
             snapshot = await self._gatherer.snapshot(remediation, policy)
             decision = decide(snapshot)
+        remediation = with_diagnosis(remediation, snapshot.diagnosis)
         match decision:
             case Refuse(reason, message):
                 return await self._end(remediation, Phase.REFUSED, reason, message)

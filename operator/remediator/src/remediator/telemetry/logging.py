@@ -21,6 +21,6 @@ def setup(level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    # Their lines tell of every request; the metrics do that.
-    for noisy in ("httpx", "aiohttp.access"):
+    # Their lines tell of every request, and of every event that was seen; the metrics do that.
+    for noisy in ("httpx", "aiohttp.access", "kopf.objects"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
