@@ -13,6 +13,7 @@ from apiserver.serving import serve
 from remediator.adapters.api_server import connect
 from remediator.adapters.kube import FLINK_DEPLOYMENTS, Resource
 from remediator.adapters.reflector import Reflector
+from remediator.api.names import PLAN_ANNOTATION
 from remediator.core.flinkdeployment import FlinkDeployment, parse
 
 
@@ -38,6 +39,11 @@ class PromptOutside(Outside):
 
     def retain(self, namespace: str, names: set[str]) -> None:
         """Keep what there was."""
+
+    def patched(self, namespace: str) -> int:
+        """Return how many FlinkDeployments of a namespace a remedy has patched, by what the watch has brought."""
+        known = list(self._known.items())
+        return sum(PLAN_ANNOTATION in target.annotations for (where, _), target in known if where == namespace)
 
     async def run(self, namespace: str) -> None:
         """Watch, and write what Flink's operator would."""

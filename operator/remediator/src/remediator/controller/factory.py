@@ -61,7 +61,8 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
     ]
     # Only after the records: it tells what changes about them.
     metadata = Reflector(kube, REMEDIATIONS, config.namespace, records, metadata_only=True)
-    async with httpx.AsyncClient(timeout=5) as http:
+    # Each job has a JobManager of its own: connections that are kept for the next look cost the pool more than new ones.
+    async with httpx.AsyncClient(timeout=5, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
         partitions, events = Partitions(prometheus), Events(kube, socket.gethostname())
         recorder = Recorder(kube, records, events)
