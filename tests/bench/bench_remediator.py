@@ -32,7 +32,7 @@ from bench.outside import prompt_outside
 QUICK = bool(os.environ.get("BENCH_QUICK"))
 FINISHED = [0, 300] if QUICK else [0, 1000, 10_000]
 OPEN, TARGETS = (50, 100) if QUICK else (500, 1000)
-ALERTS = 15 if QUICK else 60
+ALERTS = 15 if QUICK else 30
 BURST = 50 if QUICK else 500
 SECONDS = 10 if QUICK else 60
 # Neither others' trouble nor what was done before keeps a job from its remedy here.
