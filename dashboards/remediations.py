@@ -288,7 +288,13 @@ def _remediator() -> list[Panel]:
                 "{{app_kubernetes_io_component}}",
             ),
             runbook="RemediatorDown",
-            span=12,
+        ),
+        graph(
+            "Stopped",
+            "1 while somebody has stopped everything: nothing new begins, whatever the policies say.",
+            "none",
+            Query(f"max by (cluster, namespace) (remediator_stopped{{{NAMESPACE}}})", "{{namespace}}"),
+            runbook="RemediatorStopped",
         ),
         graph(
             "Memory",
@@ -298,6 +304,5 @@ def _remediator() -> list[Panel]:
                 f'max by (cluster, namespace, pod) (process_resident_memory_bytes{{job="remediator", {NAMESPACE}}})',
                 "{{pod}}",
             ),
-            span=12,
         ),
     ]

@@ -25,6 +25,7 @@ from remediator.services.partitions import Partitions
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.records import Records
+from remediator.services.stop import StopSwitch
 from remediator.services.watched import Watched
 
 from apiserver.conftest import Install
@@ -89,9 +90,8 @@ class Driver:
         flink = FlinkRest(self._http, outside.flink_rest_url_template)
         prometheus, records = Prometheus(outside.prometheus_url), Records()
         await records.load(self.controller, namespace)
-        gatherer = Gatherer(
-            kube, flink, prometheus, records, PolicyIndex(), TargetIndex(), Partitions(prometheus), clock
-        )
+        partitions, switch = Partitions(prometheus), StopSwitch(kube, namespace, clock)
+        gatherer = Gatherer(kube, flink, prometheus, records, PolicyIndex(), TargetIndex(), partitions, switch, clock)
         recorder = Recorder(kube, records, Events(kube, "test"))
         return Reconciler(kube, records, gatherer, Actor(kube, gatherer, recorder, clock), recorder, clock)
 

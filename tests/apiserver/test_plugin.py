@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from remediator.api.names import CONTROLLER_LEASE
 
 from apiserver.control_plane import ControlPlane
 from apiserver.installation import Installation
+from apiserver.world import eventually
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., tuple[int, str, str]]
@@ -76,6 +78,21 @@ def test_a_person_looks_and_answers_and_pauses(house: Installation, kubectl: Run
     assert house.world.get(job.policy_path)["spec"]["guards"]["pauseRequests"]
     assert done(kubectl, "resume").count("not paused") >= 1
     assert not house.world.get(job.policy_path)["spec"]["guards"]["pauseRequests"]
+
+
+def test_a_person_stops_everything_and_lets_it_go_on(house: Installation, kubectl: Run) -> None:
+    job, receiver, waiting = house.world.add("stopped"), house.receiver(), house.controller(sweep_period="1s")
+    eventually(lambda: CONTROLLER_LEASE in house.world.leases())
+    holder = house.world.leases()[CONTROLLER_LEASE]["spec"]["holderIdentity"]
+    assert done(kubectl, "stop", "--reason", "upgrade, ada") == "stopped: upgrade, ada\n"
+    eventually(lambda: waiting.metric("remediator_stopped") == 1)
+    receiver.send(job.alert())
+    assert "Everything is stopped: upgrade, ada." in job.reached("Pending", "Paused")["message"]
+    assert kubectl("frem", "list")[2].startswith("Everything is stopped: upgrade, ada.")
+    assert done(kubectl, "start") == "not stopped\n"
+    job.reached("Succeeded", "Verified")
+    eventually(lambda: waiting.metric("remediator_stopped") == 0)
+    assert house.world.leases()[CONTROLLER_LEASE]["spec"]["holderIdentity"] == holder
 
 
 def test_kubectl_completes_its_words(house: Installation, kubectl: Run) -> None:

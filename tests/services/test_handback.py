@@ -1,5 +1,6 @@
 """What the owner asks for after a scale takes effect, or is told to have none; a FlinkDeployment nobody can read."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -108,18 +109,31 @@ async def test_after_a_scale_was_taken_back_the_owner_is_heard_too() -> None:
     assert overrides(world) == "features:6,source:6"
 
 
-async def test_where_it_may_not_patch_it_says_so_at_once_and_goes_on_when_it_may() -> None:
+@pytest.mark.parametrize(
+    ("stop", "go_on", "why"),
+    [
+        (
+            lambda world: world.change_policy(guards={"pauseRequests": ["migration"]}),
+            lambda world: world.change_policy(guards={"pauseRequests": []}),
+            "The policy is paused: migration.",
+        ),
+        (lambda world: world.stop("migration"), lambda world: world.stop(None), "Everything is stopped: migration."),
+    ],
+)
+async def test_where_it_may_not_patch_it_says_so_at_once_and_goes_on_when_it_may(
+    stop: Callable[[World], None], go_on: Callable[[World], None], why: str
+) -> None:
     world = World()
     controller = await scaled(world)
-    world.change_policy(guards={"pauseRequests": ["migration"]})
+    stop(world)
     ask_for(world, 6)
     for _ in range(3):
         await sweep(world, controller)
     assert (overrides(world), len(world.patches())) == ("features:4,source:4", 1)
     assert reason(world.record()) == "OwnersChangeHidden"
-    assert "The policy is paused: migration." in world.status()["message"]
+    assert why in world.status()["message"]
     assert len(told(world, "OwnersChangeHidden")) == 1
-    world.change_policy(guards={"pauseRequests": []})
+    go_on(world)
     await sweep(world, controller)
     assert overrides(world) == "features:6,source:6"
 

@@ -153,6 +153,7 @@ def without_label(target: Resource) -> None:
 
 STOPS: dict[str, tuple[Callable[[World], None], str, str]] = {
     "paused": (lambda w: w.change_policy(guards={"pauseRequests": ["ada"]}), "Pending", "Paused"),
+    "stopped": (lambda w: w.stop("ada: broker upgrade"), "Pending", "Paused"),
     "observed": (lambda w: w.change_policy(mode="Observe"), "Observed", "ObserveMode"),
     "label": (lambda w: w.change(FLINK_DEPLOYMENTS, JOB, without_label), "Refused", "NotOptedIn"),
     "silenced": (

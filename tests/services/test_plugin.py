@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from remediator.adapters.kube import POLICIES, Conflict
+from remediator.adapters.kube import LEASES, POLICIES, Conflict, Forbidden
 from remediator.plugin import actions, app
 from remediator.services.documents import BadInput
 
@@ -145,6 +145,50 @@ async def test_a_pause_holds_until_it_is_taken_back_or_its_time_is_over(world: W
     assert policy is not None
     assert policy["spec"]["guards"]["pauseRequests"] == []
     assert name in await frem("list")
+
+
+async def test_a_stop_holds_whatever_the_policies_say_and_is_told_of(
+    world: World, frem: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.stop(None)
+    assert await frem("stop", "--reason", "ada:\nupgrade") == "stopped: ada: upgrade\n"
+    both = "ada: upgrade, bob until 2026-03-01T05:00:00Z"
+    assert await frem("stop", "--reason", "bob", "--for", "2h") == f"stopped: {both}\n"
+    name = await incident(world)
+    assert reason(world.record()) == "Paused"
+    assert f"Everything is stopped: {both}." in world.status()["message"]
+    for words in (["list"], ["show", name], ["pause", "--reason", "x"], ["resume"]):
+        kube = world.server.client(actions.MANAGER)
+        assert await app.run(kube, NAMESPACE, app.parser().parse_args(words)) == 0
+        told = capsys.readouterr().err
+        assert told == f"Everything is stopped: {both}. To go on: kubectl frem -n {NAMESPACE} start\n", words
+    assert await frem("start", "--reason", "ada") == "stopped: bob until 2026-03-01T05:00:00Z\n"
+    assert await frem("start") == "not stopped\n"
+    await app.run(world.server.client(actions.MANAGER), NAMESPACE, app.parser().parse_args(["list"]))
+    assert capsys.readouterr().err == ""
+    await world.controller().run(timedelta(minutes=1))
+    assert phase(world.record()) == "Succeeded"
+
+
+async def test_who_may_not_read_the_lease_still_sees_the_records(
+    world: World, frem: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = await incident(world)
+
+    async def forbidden(request: Request) -> None:
+        if request.kind == LEASES:
+            raise Forbidden("403")
+
+    world.server.before = forbidden
+    assert name in await frem("list")
+    with pytest.raises(Forbidden):
+        await frem("stop", "--reason", "ada")
+
+
+async def test_a_stop_where_no_controller_has_run_is_told(world: World) -> None:
+    arguments = app.parser().parse_args(["stop", "--reason", "ada"])
+    with pytest.raises(BadInput, match=r"no Lease .* in the namespace elsewhere: no controller has run there"):
+        await app.run(world.server.client(actions.MANAGER), "elsewhere", arguments)
 
 
 async def test_who_writes_meanwhile_is_looked_at_again(world: World, frem: Any) -> None:

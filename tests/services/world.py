@@ -9,11 +9,20 @@ import httpx
 from remediator.adapters.alertmanager import Alertmanager
 from remediator.adapters.flink_metrics import FlinkMetrics
 from remediator.adapters.flink_rest import FlinkRest
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, REMEDIATIONS, Conflict, Kind, KubeError, Resource
+from remediator.adapters.kube import (
+    FLINK_DEPLOYMENTS,
+    LEASES,
+    POLICIES,
+    REMEDIATIONS,
+    Conflict,
+    Kind,
+    KubeError,
+    Resource,
+)
 from remediator.adapters.prometheus import Prometheus
 from remediator.adapters.reflector import Reflector
 from remediator.api.alertmanager import Webhook
-from remediator.api.names import ENDED_LABEL
+from remediator.api.names import CONTROLLER_LEASE, ENDED_LABEL, STOP_ANNOTATION
 from remediator.services.act import Actor
 from remediator.services.diagnose import Diagnoser
 from remediator.services.events import Events
@@ -29,6 +38,7 @@ from remediator.services.records import Records
 from remediator.services.resources import has_ended, needs_work
 from remediator.services.resync import Resync
 from remediator.services.scale_back import ScaleBack
+from remediator.services.stop import StopSwitch
 from remediator.services.sweep import Sweeper, Swept
 from remediator.services.watched import Watched
 from worlds import NOW, flink_resource
@@ -132,6 +142,17 @@ class World:
 
         self.change(REMEDIATIONS, name or self.record()["metadata"]["name"], write, manager)
 
+    def stop(self, requests: str | None) -> None:
+        """Stop everything by an annotation of the Lease, which is there from then on; None takes it back."""
+
+        def write(lease: Resource) -> None:
+            lease["metadata"]["annotations"] = {} if requests is None else {STOP_ANNOTATION: requests}
+
+        if self.server.find(LEASES, NAMESPACE, CONTROLLER_LEASE) is None:
+            self.server.put(LEASES, {"metadata": {"name": CONTROLLER_LEASE, "namespace": NAMESPACE}, "spec": {}})
+
+        self.change(LEASES, CONTROLLER_LEASE, write)
+
     def patches(self) -> list[Any]:
         """Return the operations of all patches of FlinkDeployments that were tried."""
         return [r.body for r in self.server.requests if r.kind == FLINK_DEPLOYMENTS and r.writes]
@@ -210,6 +231,8 @@ class Controller:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self.renews = True
+        """Whether it sees its Lease all the time, by renewing it."""
         kube = world.server.client("streaming-monitoring-remediator")
         http = httpx.AsyncClient(transport=httpx.MockTransport(world.flink.answer))
         prometheus = Prometheus("http://prometheus")
@@ -221,8 +244,18 @@ class Controller:
         flink = FlinkRest(http, template)
         # This time limit is on the real clock: a busy machine would miss it.
         diagnoser = Diagnoser(FlinkMetrics(http, template, pause=0), prometheus, world.clock, limit=60)
+        self.switch = StopSwitch(kube, NAMESPACE, world.clock)
         gatherer = Gatherer(
-            kube, flink, prometheus, self.records, policies, targets, self.partitions, world.clock, diagnoser
+            kube,
+            flink,
+            prometheus,
+            self.records,
+            policies,
+            targets,
+            self.partitions,
+            self.switch,
+            world.clock,
+            diagnoser,
         )
         self._events = Events(kube, "controller-0")
         recorder = Recorder(kube, self.records, self._events)
@@ -246,7 +279,7 @@ class Controller:
 
     async def step(self, name: str) -> timedelta | None:
         """Do what is next for a record."""
-        await self._watches.catch_up()
+        await self._catch_up()
         try:
             return await self._reconciler.step(NAMESPACE, name)
         finally:
@@ -254,11 +287,16 @@ class Controller:
 
     async def sweep(self) -> Swept:
         """Sweep once."""
-        await self._watches.catch_up()
+        await self._catch_up()
         try:
             return await self._sweeper.sweep()
         finally:
             await self._events.flush()
+
+    async def _catch_up(self) -> None:
+        await self._watches.catch_up()
+        if self.renews:
+            self.switch.take(self._world.server.find(LEASES, NAMESPACE, CONTROLLER_LEASE))
 
     async def run(self, duration: timedelta) -> None:
         """Let time pass, from one due step to the next, and do what is due."""

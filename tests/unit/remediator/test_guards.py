@@ -117,6 +117,7 @@ CASES = [
     (Reason.SIZE_SUFFICES, Wait, {"policy": _SIZED, "diagnosis": _SMALL}),
     (Reason.ALERT_RESOLVED, Cancel, {"resolved": True}),
     (Reason.PAUSED, Wait, {"policy": policy(guards={"pauseRequests": ["migration"]})}),
+    (Reason.PAUSED, Wait, {"stops": ("broker upgrade",), "namespace": "streaming"}),
     (Reason.TARGET_NOT_FOUND, Refuse, {"target": None}),
     (Reason.TARGET_NOT_FOUND, Refuse, {"target": None, "target_ref": TargetReference(namespace="streaming", name="g")}),
     (

@@ -84,6 +84,8 @@ def test_a_new_record_has_a_page() -> None:
     ("words", "told"),
     [
         (["pause", "p"], "--reason"),
+        (["stop"], "--reason"),
+        (["stop", "--reason", "r", "--for", "1h", "--until", "2099-01-01"], "not allowed with"),
         (["pause", "--reason", "r", "--for", "soon"], "not a duration"),
         (["pause", "--reason", "r", "--until", "2020-01-01"], "is over"),
         (["pause", "--reason", "r", "--until", "noon"], "not a time"),
@@ -111,7 +113,7 @@ def test_where_there_is_no_cluster_it_says_so_without_a_traceback(tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["s"], ["show"]),
+        (["s"], ["show", "start", "stop"]),
         (["-n", "streaming", "pa"], ["pause"]),
         (["-n", "streaming", "pause", "--u"], ["--until"]),
         (["pause", "--r"], ["--reason"]),

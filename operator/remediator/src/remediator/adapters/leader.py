@@ -8,6 +8,7 @@ before a candidate may take over, which it does ``DURATION`` after it at the lat
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,16 +23,21 @@ RENEW_DEADLINE = 10.0
 """Seconds after which a leader that could not renew stops acting."""
 RETRY = 2.0
 """Seconds between two attempts."""
+_TRIES = 3
+"""How often an attempt looks again at once, where somebody else has changed the Lease."""
 
 
 class LeaderLease:
-    """One candidate for the Lease ``name``."""
+    """One candidate for the Lease ``name``. ``seen`` is told of the Lease each time that it is read."""
 
-    def __init__(self, kube: Kube, namespace: str, name: str, identity: str) -> None:
+    def __init__(
+        self, kube: Kube, namespace: str, name: str, identity: str, seen: Callable[[Resource | None], object]
+    ) -> None:
         self._kube = kube
         self._namespace = namespace
         self._name = name
         self._identity = identity
+        self._tell = seen
         self._renewed: float | None = None
         self._seen: tuple[str, str] | None = None
         self._free_at = 0.0
@@ -91,7 +97,16 @@ class LeaderLease:
         return won
 
     async def _claim(self) -> bool:
+        for _ in range(_TRIES):
+            try:
+                return await self._claim_once()
+            except Conflict:
+                continue  # somebody has annotated it, or has taken it: what is there now tells
+        return False
+
+    async def _claim_once(self) -> bool:
         lease = await self._kube.get(LEASES, self._namespace, self._name)
+        self._tell(lease)
         if lease is None:
             body = {
                 "apiVersion": "coordination.k8s.io/v1",
@@ -107,10 +122,7 @@ class LeaderLease:
         if not self._may_take(lease):
             return False
         lease["spec"] = self._spec(lease["spec"])
-        try:
-            await self._kube.replace(LEASES, self._namespace, self._name, lease)
-        except Conflict:
-            return False
+        await self._kube.replace(LEASES, self._namespace, self._name, lease)
         return True
 
     def _may_take(self, lease: Resource) -> bool:

@@ -30,6 +30,12 @@ CANCEL_ANNOTATION: Final = f"{GROUP}/cancel"
 APPROVAL_ANNOTATION: Final = f"{GROUP}/approval"
 """Annotation of a FlinkRemediation: approved:PLAN or denied, set by a person."""
 
+STOP_ANNOTATION: Final = f"{GROUP}/stop"
+"""Annotation of the controllers' Lease: nothing new begins, set by a person; each line is a request to pause."""
+
+CONTROLLER_LEASE: Final = "streaming-monitoring-remediator-controller"
+"""Lease by which one of the controllers acts; each of them reads it every two seconds."""
+
 TARGET_LABEL: Final = f"{GROUP}/target"
 """Label of a FlinkRemediation: hash of its target, so that siblings are found by a selector."""
 

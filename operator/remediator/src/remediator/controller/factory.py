@@ -29,6 +29,7 @@ from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.records import Records
 from remediator.services.scale_back import ScaleBack
+from remediator.services.stop import StopSwitch
 from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
 from remediator.telemetry.server import Health
@@ -48,7 +49,9 @@ class Controller:
 
 
 @asynccontextmanager
-async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> AsyncIterator[Controller]:
+async def controlling(
+    config: ControllerConfig, kube: Kube, switch: StopSwitch, health: Health
+) -> AsyncIterator[Controller]:
     """Run the services as long as the block lasts; it begins when all is known that decisions rest on."""
 
     def clock() -> datetime:
@@ -67,7 +70,7 @@ async def controlling(config: ControllerConfig, kube: Kube, health: Health) -> A
         partitions, events = Partitions(prometheus), Events(kube, socket.gethostname())
         recorder = Recorder(kube, records, events)
         diagnoser = Diagnoser(FlinkMetrics(http, config.flink_rest_url_template), prometheus, clock)
-        gatherer = Gatherer(kube, flink, prometheus, records, policies, targets, partitions, clock, diagnoser)
+        gatherer = Gatherer(kube, flink, prometheus, records, policies, targets, partitions, switch, clock, diagnoser)
         actor = Actor(kube, gatherer, recorder, clock)
         reconciler = Reconciler(kube, records, gatherer, actor, recorder, clock)
 

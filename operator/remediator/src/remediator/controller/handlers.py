@@ -32,7 +32,7 @@ async def startup(settings: kopf.OperatorSettings, memo: kopf.Memo, **_: Any) ->
     settings.watching.connect_timeout = 30
     settings.networking.request_timeout = 20
     settings.networking.error_backoffs = (1, 1, 2, 3, *[5] * 10)  # kopf's own grow to 21 s: too long to be blind after
-    memo.services = controlling(memo.config, memo.kube, memo.health)
+    memo.services = controlling(memo.config, memo.kube, memo.switch, memo.health)
     memo.controller = await memo.services.__aenter__()
 
 

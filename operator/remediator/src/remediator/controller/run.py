@@ -7,17 +7,20 @@ import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import kopf
 
 from remediator.adapters.api_server import ApiServer, connect
 from remediator.adapters.kube import POLICIES, KubeError
 from remediator.adapters.leader import LeaderLease
+from remediator.api.names import CONTROLLER_LEASE
 from remediator.config import ControllerConfig
 from remediator.controller import handlers  # noqa: F401  (registers them)
+from remediator.services.stop import StopSwitch
+from remediator.telemetry import metrics
 from remediator.telemetry.server import Health, serve
 
-LEASE = "streaming-monitoring-remediator-controller"
 _HEARTBEAT_SECONDS = 10
 
 
@@ -34,7 +37,9 @@ async def _run(config: ControllerConfig) -> None:
     async with connect(config.kubeconfig) as kube, _heartbeat(kube, config.namespace, health):
         # A restarted container keeps its host's name; it must not take itself for the one that crashed.
         identity = f"{socket.gethostname()}_{secrets.token_hex(4)}"
-        lease = LeaderLease(kube, config.namespace, LEASE, identity)
+        switch = StopSwitch(kube, config.namespace, lambda: datetime.now(UTC))
+        metrics.STOPPED.set_function(switch.on)
+        lease = LeaderLease(kube, config.namespace, CONTROLLER_LEASE, identity, switch.take)
         stop = _stop_on_signal()
         if not await lease.acquire(stop):
             return
@@ -43,7 +48,9 @@ async def _run(config: ControllerConfig) -> None:
             await kopf.operator(
                 standalone=True,
                 namespaces=[config.namespace],
-                memo=kopf.Memo(config=config, health=health, kube=kube.fenced(lambda: lease.held), stop=stop),
+                memo=kopf.Memo(
+                    config=config, health=health, kube=kube.fenced(lambda: lease.held), switch=switch, stop=stop
+                ),
                 # kopf would ask for the user's name, which a container's user may not have.
                 identity=identity,  # type: ignore[arg-type]
                 stop_flag=stop,

@@ -1,10 +1,12 @@
-"""Requests to pause a policy: a reason, and optionally ``until`` a moment, after which it counts no more."""
+"""Requests to pause a policy, or to stop everything: a reason, and optionally ``until`` a moment, after which it counts
+no more."""
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 LENGTH = 256
+UNTOLD = "nobody says why"
 _END = re.compile(r"\s+until\s+(\S+)\s*$")
 
 
@@ -27,3 +29,11 @@ def ends(text: str) -> datetime | None:
 def in_force(requests: Iterable[str], now: datetime) -> tuple[str, ...]:
     """Return the requests that hold at a moment."""
     return tuple(text for text in requests if (end := ends(text)) is None or now < end)
+
+
+def stops(annotation: str | None) -> tuple[str, ...]:
+    """Return the requests of the annotation that stops everything, one a line. One without any text stops, too: whoever
+    wrote it wanted that."""
+    if annotation is None:
+        return ()
+    return tuple(line.strip() for line in annotation.splitlines() if line.strip()) or (UNTOLD,)

@@ -138,6 +138,8 @@ class Snapshot:
     """Hash of its policy, target and alert; empty where nobody says."""
     silenced: str = ""
     """What keeps its alert from being notified, such as a silence; empty if nothing does."""
+    stops: tuple[str, ...] = ()
+    """Requests to stop everything, whatever the policies say."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """All labels of the alert as it came, where they are at hand; a record of a big alert is shortened."""
     unreadable: str = ""

@@ -1,16 +1,25 @@
-"""What a person does about FlinkRemediations and policies: annotations and pause requests, as kubectl would write."""
+"""What a person does about FlinkRemediations, policies and everything at once: annotations and pause requests, as
+kubectl would write them."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from remediator.adapters.kube import POLICIES, REMEDIATIONS, Kind, Kube, Resource
-from remediator.api.names import APPROVAL_ANNOTATION, CANCEL_ANNOTATION, RESOLVED_ANNOTATION, RETRY_ANNOTATION
+from remediator.adapters.kube import LEASES, POLICIES, REMEDIATIONS, Forbidden, Kind, Kube, Resource
+from remediator.api.names import (
+    APPROVAL_ANNOTATION,
+    CANCEL_ANNOTATION,
+    CONTROLLER_LEASE,
+    RESOLVED_ANNOTATION,
+    RETRY_ANNOTATION,
+    STOP_ANNOTATION,
+)
 from remediator.api.reasons import Phase
 from remediator.api.remediation import INTERVENTION_LENGTH
 from remediator.core.guards.approval import APPROVED, DENIED
 from remediator.core.interventions import RETRYABLE
 from remediator.core.pauses import in_force, request
 from remediator.services.documents import BadInput
+from remediator.services.stop import requests_of
 
 MANAGER = "kubectl-frem"
 """Field manager; the remediator takes what others than its own roles write for a person's."""
@@ -85,6 +94,43 @@ async def resume(kube: Kube, namespace: str, names: Sequence[str], reason: str, 
         kept = [text for text in in_force(_pauses(policy), now) if reason and not text.startswith(reason)]
         done.append(await _set_pauses(kube, policy, kept))
     return done
+
+
+async def stop(kube: Kube, namespace: str, reason: str, until: datetime | None, now: datetime) -> str:
+    """Stop everything: nothing new begins, whatever the policies say; what is in flight is finished."""
+    lease = await _lease(kube, namespace)
+    # A line is a request.
+    wanted = request(" ".join(reason.split()), until)
+    return await _set_stops(kube, lease, [*in_force(requests_of(lease), now), wanted])
+
+
+async def start(kube: Kube, namespace: str, reason: str, now: datetime) -> str:
+    """Take stops back: those that begin with the reason, all without one; those that have ended go, too."""
+    lease = await _lease(kube, namespace)
+    kept = [text for text in in_force(requests_of(lease), now) if reason and not text.startswith(reason)]
+    return await _set_stops(kube, lease, kept)
+
+
+async def stopped(kube: Kube, namespace: str, now: datetime) -> tuple[str, ...]:
+    """Return the stops in force; none for whoever may not read the Lease."""
+    try:
+        return in_force(requests_of(await kube.get(LEASES, namespace, CONTROLLER_LEASE)), now)
+    except Forbidden:
+        return ()
+
+
+async def _lease(kube: Kube, namespace: str) -> Resource:
+    found = await kube.get(LEASES, namespace, CONTROLLER_LEASE)
+    if found is None:
+        raise BadInput(f"no Lease {CONTROLLER_LEASE} in the namespace {namespace}: no controller has run there")
+    return found
+
+
+async def _set_stops(kube: Kube, lease: Resource, requests: Sequence[str]) -> str:
+    wanted = list(dict.fromkeys(requests))
+    metadata = {**_version(lease), "annotations": {STOP_ANNOTATION: "\n".join(wanted) or None}}
+    await kube.merge_patch(LEASES, lease["metadata"]["namespace"], CONTROLLER_LEASE, {"metadata": metadata})
+    return f"stopped: {', '.join(wanted)}" if wanted else "not stopped"
 
 
 async def _policies(kube: Kube, namespace: str, names: Sequence[str]) -> list[Resource]:

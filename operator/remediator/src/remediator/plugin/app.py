@@ -31,6 +31,7 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130
 ON_REMEDIATIONS: Final = frozenset({"show", "approve", "deny", "retry", "cancel"})
 ON_POLICIES: Final = frozenset({"pause", "resume"})
+TELL_OF_STOPS: Final = frozenset({"list", "show", "pause", "resume"})
 _TRIES = 3
 
 
@@ -70,15 +71,13 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("reason", nargs="*", metavar="REASON", help="for those who read the record")
     pause = add("pause", "pause policies: nothing new begins, what is in flight is finished")
     pause.add_argument("name", nargs="*", metavar="POLICY", help="default: all of the namespace")
-    pause.add_argument("--reason", required=True, help="who wants it, and why")
-    end = pause.add_mutually_exclusive_group()
-    end.add_argument(
-        "--for", dest="length", type=_duration, metavar="TIME", help="end by itself after this, such as 2h"
-    )
-    end.add_argument("--until", type=_moment, metavar="TIME", help="end by itself then (ISO 8601, UTC without a zone)")
+    _add_request(pause)
     resume = add("resume", "take pauses of policies back")
     resume.add_argument("name", nargs="*", metavar="POLICY", help="default: all of the namespace")
     resume.add_argument("--reason", default="", help="only those that begin with this; default: all")
+    _add_request(add("stop", "stop everything: nothing new begins, whatever the policies say"))
+    start = add("start", "take stops of everything back")
+    start.add_argument("--reason", default="", help="only those that begin with this; default: all")
     _add_doctor(add("doctor", "say what FlinkDeployments lack to be watched and remediated, with the YAML to add"))
     return top
 
@@ -95,6 +94,15 @@ def _add_place(command: argparse.ArgumentParser, default: str | None) -> None:
 def _add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument("--open", action="store_true", help="only those that have not ended")
     command.add_argument("--target", metavar="NAME", help="only those of this FlinkDeployment")
+
+
+def _add_request(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--reason", required=True, help="who wants it, and why")
+    end = command.add_mutually_exclusive_group()
+    end.add_argument(
+        "--for", dest="length", type=_duration, metavar="TIME", help="end by itself after this, such as 2h"
+    )
+    end.add_argument("--until", type=_moment, metavar="TIME", help="end by itself then (ISO 8601, UTC without a zone)")
 
 
 def _add_doctor(command: argparse.ArgumentParser) -> None:
@@ -160,20 +168,29 @@ async def run(kube: Kube, namespace: str, arguments: argparse.Namespace) -> int:
         case _:
             for line in await _act(kube, namespace, arguments):
                 _write(f"{line}\n")
+    if arguments.command in TELL_OF_STOPS:
+        await _tell_of_stops(kube, namespace)
     return 0
 
 
+async def _tell_of_stops(kube: Kube, namespace: str) -> None:
+    if stops := await actions.stopped(kube, namespace, _now()):
+        sys.stderr.write(f"Everything is stopped: {', '.join(stops)}. To go on: kubectl frem -n {namespace} start\n")
+
+
 async def _act(kube: Kube, namespace: str, arguments: argparse.Namespace) -> list[str]:
-    name, now = arguments.name, _now()
+    name, now = getattr(arguments, "name", ""), _now()
+    length, until = getattr(arguments, "length", None), getattr(arguments, "until", None)
+    end = now + length if length else until
     act: dict[str, Callable[[], Awaitable[str | list[str]]]] = {
         "approve": lambda: actions.approve(kube, namespace, name, arguments.plan),
         "deny": lambda: actions.deny(kube, namespace, name, now),
         "retry": lambda: actions.retry(kube, namespace, name, " ".join(arguments.reason), now),
         "cancel": lambda: actions.cancel(kube, namespace, name, " ".join(arguments.reason), now),
-        "pause": lambda: actions.pause(
-            kube, namespace, name, arguments.reason, now + arguments.length if arguments.length else arguments.until
-        ),
+        "pause": lambda: actions.pause(kube, namespace, name, arguments.reason, end),
         "resume": lambda: actions.resume(kube, namespace, name, arguments.reason, now),
+        "stop": lambda: actions.stop(kube, namespace, arguments.reason, end, now),
+        "start": lambda: actions.start(kube, namespace, arguments.reason, now),
     }
     for attempt in range(_TRIES):
         try:

@@ -5,6 +5,7 @@ the same request: after a crash anywhere the next step knows whether the patch w
 """
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,7 +45,7 @@ class Actor:
     async def execute(self, remediation: Remediation, frozen: PolicySpec | None) -> timedelta:
         """Apply the plan's patch, unless it was applied already or the policy or the target forbid it now."""
         plan, status = _plan(remediation), remediation.status
-        live, target = await self._gatherer.right_now(remediation)
+        live, target, stops = await self._gatherer.right_now(remediation)
         policy = None if live is None or live.spec is None else in_force(frozen, live.spec)
         if isinstance(target, Unreadable):
             return await self._not_now(remediation, Reason.TARGET_UNREADABLE, f"It cannot be read any more: {target}.")
@@ -54,7 +55,7 @@ class Actor:
         if target.annotations.get(PLAN_ANNOTATION) != plan.id:
             if target.generation != plan.observed_generation:
                 return await self._changed_meanwhile(remediation)
-            stop = self._reason_to_stop(remediation, policy, target)
+            stop = self._reason_to_stop(remediation, policy, target, stops)
             if stop is not None:
                 return await self._not_now(remediation, *stop)
             try:
@@ -171,7 +172,7 @@ class Actor:
         return AT_ONCE
 
     def _reason_to_stop(
-        self, remediation: Remediation, policy: PolicySpec | None, target: FlinkDeployment
+        self, remediation: Remediation, policy: PolicySpec | None, target: FlinkDeployment, stops: tuple[str, ...]
     ) -> tuple[Reason, str] | None:
         planned = remediation.status.times.planned
         assert planned is not None
@@ -179,7 +180,8 @@ class Actor:
             return Reason.POLICY_NOT_FOUND, "The policy is gone or cannot be read; nothing was done."
         if observes(policy, self._clock()):
             return Reason.OBSERVE_MODE, "The policy only observes now; nothing was done."
-        objection = first_objection(self._gatherer.at_hand(remediation, policy, target), BEFORE_PATCH_CHAIN)
+        snapshot = replace(self._gatherer.at_hand(remediation, policy, target), stops=stops)
+        objection = first_objection(snapshot, BEFORE_PATCH_CHAIN)
         if objection is not None:
             return objection.reason, f"{objection.message} Nothing was done."
         if self._clock() - planned > PLAN_LIFETIME:

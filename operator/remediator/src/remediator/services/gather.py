@@ -20,6 +20,7 @@ from remediator.services.index import Policy, PolicyIndex, TargetIndex, to_polic
 from remediator.services.partitions import Partitions
 from remediator.services.records import Records
 from remediator.services.resources import Remediation
+from remediator.services.stop import StopSwitch
 
 Clock = Callable[[], datetime]
 
@@ -40,6 +41,7 @@ class Gatherer:
         policies: PolicyIndex,
         targets: TargetIndex,
         partitions: Partitions,
+        switch: StopSwitch,
         clock: Clock,
         diagnoser: Diagnoser | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class Gatherer:
         self._policies = policies
         self._targets = targets
         self._partitions = partitions
+        self._switch = switch
         self._clock = clock
 
     async def policy(self, remediation: Remediation) -> Policy | None:
@@ -64,8 +67,11 @@ class Gatherer:
         resource = await self._kube.get(POLICIES, remediation.namespace, remediation.spec.policy_ref.name)
         return None if resource is None else to_policy(resource)
 
-    async def right_now(self, remediation: Remediation) -> tuple[Policy | None, FlinkDeployment | Unreadable | None]:
-        """Return the policy and the target as the API server has them at this moment: what a patch depends on."""
+    async def right_now(
+        self, remediation: Remediation
+    ) -> tuple[Policy | None, FlinkDeployment | Unreadable | None, tuple[str, ...]]:
+        """Return the policy, the target and the requests to stop everything as the API server has them at this moment:
+        what a patch depends on."""
 
         async def target() -> FlinkDeployment | Unreadable | None:
             try:
@@ -73,7 +79,7 @@ class Gatherer:
             except Unreadable as error:
                 return error
 
-        return await asyncio.gather(self.policy_now(remediation), target())
+        return await asyncio.gather(self.policy_now(remediation), target(), self._switch.read())
 
     async def snapshot(self, remediation: Remediation, policy: PolicySpec, exact: bool = True) -> Snapshot:
         """Return all that a decision on this remediation rests on; unless it must be ``exact``, with the target as the
@@ -125,6 +131,7 @@ class Gatherer:
             alert=remediation.spec.alert,
             resolved=remediation.resolved,
             silenced=remediation.silenced,
+            stops=self._switch.requests,
             target_ref=remediation.spec.target,
             policy=policy,
             target=target,

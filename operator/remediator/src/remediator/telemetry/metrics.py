@@ -46,6 +46,7 @@ API_REQUESTS = Counter(
     ["verb", "resource", "code"],
 )
 LEASE_HELD = Gauge("remediator_lease_held", "1 while this controller holds the Lease and acts.")
+STOPPED = Gauge("remediator_stopped", "1 while everything is stopped: nothing new begins, whatever the policies say.")
 WATCH_TIMESTAMP = Gauge(
     "remediator_watch_event_timestamp_seconds",
     "When it was last seen that every FlinkRemediation in flight is attended to: the watch brings its events.",

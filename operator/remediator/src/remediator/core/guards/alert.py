@@ -81,7 +81,11 @@ def alert_matched(s: Snapshot) -> Objection | None:
 
 @guard(Reason.PAUSED)
 def not_paused(s: Snapshot) -> Objection | None:
-    """Nobody asked for a pause, by name."""
+    """Nobody asked for a pause, of the policy or of everything, by name."""
+    stops = in_force(s.stops, s.now)
+    if stops:
+        names, place = ", ".join(stops), f" -n {s.namespace}" if s.namespace else ""
+        return wait(s, Reason.PAUSED, f"Everything is stopped: {names}. To go on: kubectl frem{place} start.")
     requests = in_force(s.policy.guards.pause_requests, s.now)
     if requests:
         names = ", ".join(requests)
