@@ -95,6 +95,23 @@ def test_a_person_stops_everything_and_lets_it_go_on(house: Installation, kubect
     assert house.world.leases()[CONTROLLER_LEASE]["spec"]["holderIdentity"] == holder
 
 
+def test_explain_decides_about_what_the_cluster_has(house: Installation, kubectl: Run) -> None:
+    job = house.world.add("explained", guards={"pauseRequests": ["ada"]})
+    labels = [f"{label}={value}" for label, value in job.alert()["labels"].items()]
+    assert "Wait (Paused)" in done(kubectl, "explain", *labels)
+    house.receiver().send(job.alert())
+    job.reached("Pending", "Paused")
+    name = job.remediation()["metadata"]["name"]
+    assert f"Record     {name}\nDecision   Wait (Paused)" in done(kubectl, "explain", name)
+    job.change_policy({"guards": {"pauseRequests": []}, "mode": "Observe"})
+    job.reached("Observed")
+    assert "it has ended (Observed)" in done(kubectl, "explain", name)
+    # No Service leads to a JobManager here.
+    assert "Wait (JobManagerUnreachable)" in done(kubectl, "explain", *labels)
+    code, _, err = kubectl("frem", "explain", "alertname=Unknown")
+    assert (code, err.startswith("error: no policy answers this alert; there are ")) == (2, True)
+
+
 def test_kubectl_completes_its_words(house: Installation, kubectl: Run) -> None:
     code, out, _ = kubectl("__complete", "frem", "ap")
     assert code == 0

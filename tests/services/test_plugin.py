@@ -7,9 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
-from remediator.adapters.kube import LEASES, POLICIES, Conflict, Forbidden
+from remediator.adapters.flink_rest import FlinkRest
+from remediator.adapters.kube import FLINK_DEPLOYMENTS, LEASES, POLICIES, Conflict, Forbidden
 from remediator.plugin import actions, app
 from remediator.services.documents import BadInput
 
@@ -34,10 +36,17 @@ def frem(world: World, capsys: pytest.CaptureFixture[str]) -> Callable[..., Awai
 
     async def run(*words: str) -> str:
         kube = world.server.client(actions.MANAGER)
-        assert await app.run(kube, NAMESPACE, app.parser().parse_args(words)) == 0
+        assert await app.run(kube, NAMESPACE, app.parser().parse_args(words), job_managers(world)) == 0
         return capsys.readouterr().out
 
     return run
+
+
+def job_managers(world: World) -> FlinkRest:
+    """Return the way to the JobManagers."""
+    return FlinkRest(
+        httpx.AsyncClient(transport=httpx.MockTransport(world.flink.answer)), "http://flink/{namespace}/{name}"
+    )
 
 
 async def incident(world: World, seconds: float = 30, **policy: Any) -> str:
@@ -159,12 +168,12 @@ async def test_a_stop_holds_whatever_the_policies_say_and_is_told_of(
     assert f"Everything is stopped: {both}." in world.status()["message"]
     for words in (["list"], ["show", name], ["pause", "--reason", "x"], ["resume"]):
         kube = world.server.client(actions.MANAGER)
-        assert await app.run(kube, NAMESPACE, app.parser().parse_args(words)) == 0
+        assert await app.run(kube, NAMESPACE, app.parser().parse_args(words), job_managers(world)) == 0
         told = capsys.readouterr().err
         assert told == f"Everything is stopped: {both}. To go on: kubectl frem -n {NAMESPACE} start\n", words
     assert await frem("start", "--reason", "ada") == "stopped: bob until 2026-03-01T05:00:00Z\n"
     assert await frem("start") == "not stopped\n"
-    await app.run(world.server.client(actions.MANAGER), NAMESPACE, app.parser().parse_args(["list"]))
+    assert await frem("list")
     assert capsys.readouterr().err == ""
     await world.controller().run(timedelta(minutes=1))
     assert phase(world.record()) == "Succeeded"
@@ -188,7 +197,7 @@ async def test_who_may_not_read_the_lease_still_sees_the_records(
 async def test_a_stop_where_no_controller_has_run_is_told(world: World) -> None:
     arguments = app.parser().parse_args(["stop", "--reason", "ada"])
     with pytest.raises(BadInput, match=r"no Lease .* in the namespace elsewhere: no controller has run there"):
-        await app.run(world.server.client(actions.MANAGER), "elsewhere", arguments)
+        await app.run(world.server.client(actions.MANAGER), "elsewhere", arguments, job_managers(world))
 
 
 async def test_who_writes_meanwhile_is_looked_at_again(world: World, frem: Any) -> None:
@@ -231,7 +240,7 @@ async def test_watch_prints_a_line_for_each_change(
     monkeypatch.setattr(app, "_rest", passes)
     arguments = app.parser().parse_args(["watch", "--every", "1s"])
     with pytest.raises(Over):
-        await app.run(world.server.client(actions.MANAGER), NAMESPACE, arguments)
+        await app.run(world.server.client(actions.MANAGER), NAMESPACE, arguments, job_managers(world))
     lines = capsys.readouterr().out.splitlines()
     assert "Pending" in lines[0]
     assert f"HighKafkaLag on {JOB}: Succeeded Verified." in lines[-1]
@@ -246,3 +255,85 @@ async def test_the_page_about_it_shows_what_it_prints(world: World, frem: Any) -
     assert f"kubectl frem -n streaming show {name}\n{await frem('show', name)}" in page
     told = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
     assert {word for cell in told for word in re.findall(r"`(\w+)", cell)} == set(app.commands())
+
+
+LABELS = ("alertname=HighKafkaLag", f"namespace={NAMESPACE}", f"consumergroup={JOB}")
+
+
+def told(text: str) -> dict[str, str]:
+    """Read a block that explain prints."""
+    return dict(re.split(r" {2,}", line, maxsplit=1) for line in text.splitlines())  # type: ignore[misc]
+
+
+async def test_explain_says_what_an_alert_would_lead_to_as_the_controller_then_does(world: World, frem: Any) -> None:
+    before = len([r for r in world.server.requests if r.writes])
+    text = await frem("explain", *LABELS)
+    page = (Path(__file__).parents[2] / "docs/kubectl-frem.md").read_text()
+    assert f"kubectl frem -n streaming explain {' '.join(LABELS)}\n{text}" in page
+    said = told(text)
+    assert said == {
+        "Policy": JOB,
+        "Target": f"{NAMESPACE}/{JOB}",
+        "Record": "none yet",
+        "Decision": "Act (Planned)",
+        "Why": "Scale 2 to 4 (InPlace). What the job does was not looked at: a finding may forbid it or change its "
+        "size.",
+    }
+    assert len([r for r in world.server.requests if r.writes]) == before, "it only reads"
+    await incident(world, 60)
+    assert world.status()["action"] == "Scale 2 to 4"
+
+
+@pytest.mark.parametrize(
+    ("change", "decision", "why"),
+    [
+        (lambda w: w.stop("ada"), "Wait (Paused)", "Everything is stopped: ada."),
+        (lambda w: w.change_policy(guards={"pauseRequests": ["bob"]}), "Wait (Paused)", "The policy is paused: bob."),
+        (
+            lambda w: w.change_policy(mode="Observe"),
+            "Act (ObserveMode)",
+            "Would Scale 2 to 4; the policy only observes",
+        ),
+        (lambda w: w.flink.unreachable.add(JOB), "Wait (JobManagerUnreachable)", ""),
+        (lambda w: w.server.delete(FLINK_DEPLOYMENTS, NAMESPACE, JOB, ""), "Refuse (TargetNotFound)", ""),
+    ],
+)
+async def test_explain_says_why_nothing_would_be_done(
+    world: World, frem: Any, change: Callable[[World], object], decision: str, why: str
+) -> None:
+    change(world)
+    said = told(await frem("explain", *LABELS))
+    assert said["Decision"] == decision
+    assert said["Why"].startswith(why)
+
+
+async def test_explain_of_a_record_decides_about_it_or_says_that_nothing_is_to_be_decided(
+    world: World, frem: Any
+) -> None:
+    name = await incident(world, guards=APPROVAL, actions=[{"type": "Scale", "scale": {"factor": 2, "max": 8}}])
+    said = told(await frem("explain", name))
+    assert (said["Record"], said["Decision"]) == (name, "Wait (ApprovalRequired)")
+    assert told(await frem("explain", *LABELS)) == said, "the labels find the record"
+    await frem("approve", name)
+    assert told(await frem("explain", name))["Decision"] == "Act (Planned)"
+    await world.controller().run(timedelta(seconds=60))
+    said = told(await frem("explain", name))
+    assert said["Decision"] == "none (Verified)"
+    assert said["Why"].startswith("Nothing is to be decided: it has ended (Succeeded).")
+    said = told(await frem("explain", *LABELS))
+    assert (said["Record"], said["Decision"]) == ("none yet", "Wait (Cooldown)"), "what was done counts"
+
+
+async def test_explain_of_a_record_whose_policy_is_gone(world: World, frem: Any) -> None:
+    name = await incident(world, guards=APPROVAL)
+    world.server.delete(POLICIES, NAMESPACE, JOB, "")
+    assert told(await frem("explain", name))["Decision"] == "Refuse (PolicyNotFound)"
+
+
+async def test_explain_tells_which_label_each_policy_lacks(world: World, frem: Any) -> None:
+    with pytest.raises(BadInput, match=f"no policy answers this alert; there are {JOB} .consumergroup='{JOB}'."):
+        await frem("explain", "alertname=HighKafkaLag")
+    with pytest.raises(BadInput, match="'x' is no label"):
+        await frem("explain", "alertname=HighKafkaLag", "x")
+    with pytest.raises(BadInput, match="no FlinkRemediation x "):
+        await frem("explain", "x")

@@ -27,6 +27,7 @@ from remediator.adapters.kube import (
     Resource,
     Unavailable,
 )
+from remediator.adapters.service_proxy import ServiceProxy
 from remediator.api.names import FIELD_MANAGER
 from remediator.telemetry import metrics
 
@@ -59,6 +60,10 @@ class ApiServer:
     def fenced(self, may_write: Callable[[], bool]) -> "ApiServer":
         """Return the same, which raises Fenced instead of writing unless ``may_write()``."""
         return ApiServer(self._api, self._timeout, may_write, self._manager)
+
+    def services(self) -> ServiceProxy:
+        """Return a way to the cluster's Services, through the API server."""
+        return ServiceProxy(self._api, self._timeout)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Resource | None:
         try:

@@ -10,112 +10,29 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import yaml
 
-from remediator import __version__
-from remediator.adapters import kubeconfig
+from remediator.adapters import kubeconfig, service_proxy
+from remediator.adapters.flink_rest import FlinkRest
 from remediator.adapters.kube import POLICIES, REMEDIATIONS, Conflict, Kube, KubeError
-from remediator.api.base import parse_duration
-from remediator.core import doctor as doctoring
 from remediator.plugin import actions, present
+from remediator.plugin.commandline import add_place, commands, parser
 from remediator.plugin.table import in_colour
 from remediator.services import doctor
 from remediator.services.documents import BadInput
+from remediator.services.inquiry import Explanation, Inquiry
 from remediator.services.resources import has_ended
 
 BAD_INPUT: Final = 2
 FAILED: Final = 1
 INTERRUPTED: Final = 130
-ON_REMEDIATIONS: Final = frozenset({"show", "approve", "deny", "retry", "cancel"})
+ON_REMEDIATIONS: Final = frozenset({"show", "explain", "approve", "deny", "retry", "cancel"})
 ON_POLICIES: Final = frozenset({"pause", "resume"})
 TELL_OF_STOPS: Final = frozenset({"list", "show", "pause", "resume"})
 _TRIES = 3
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    top = argparse.ArgumentParser(
-        prog="kubectl frem", description="FlinkRemediations: what was done for whom, and what a person does about it."
-    )
-    top.add_argument("--version", action="version", version=__version__)
-    subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_place(top, None)
-    common = argparse.ArgumentParser(add_help=False)
-    _add_place(common, argparse.SUPPRESS)  # what was given before the command stays
-
-    def add(name: str, text: str) -> argparse.ArgumentParser:
-        return subparsers.add_parser(name, parents=[common], help=text, description=f"{text[0].upper()}{text[1:]}.")
-
-    listing = add("list", "list FlinkRemediations, the latest last")
-    _add_selection(listing)
-    listing.add_argument("-o", "--output", choices=("table", "wide", "json", "yaml"), default="table")
-    watching = add("watch", "print a line for each change, until interrupted")
-    _add_selection(watching)
-    watching.add_argument("--every", type=_duration, default=timedelta(seconds=2), metavar="TIME", help="default: 2s")
-    show = add("show", "show one: what was seen, planned and done, and what came of it")
-    show.add_argument("name", metavar="NAME")
-    show.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
-    approve = add("approve", "approve the plan that is asked about")
-    approve.add_argument("name", metavar="NAME")
-    approve.add_argument("--plan", default="", help="approve this plan only, such as the one that you have read about")
-    add("deny", "deny any plan of one that has not acted").add_argument("name", metavar="NAME")
-    for name, text in (
-        ("retry", "let one that was refused or did not help begin anew"),
-        ("cancel", "stop one that has not ended; what was patched stays"),
-    ):
-        command = add(name, text)
-        command.add_argument("name", metavar="NAME")
-        command.add_argument("reason", nargs="*", metavar="REASON", help="for those who read the record")
-    pause = add("pause", "pause policies: nothing new begins, what is in flight is finished")
-    pause.add_argument("name", nargs="*", metavar="POLICY", help="default: all of the namespace")
-    _add_request(pause)
-    resume = add("resume", "take pauses of policies back")
-    resume.add_argument("name", nargs="*", metavar="POLICY", help="default: all of the namespace")
-    resume.add_argument("--reason", default="", help="only those that begin with this; default: all")
-    _add_request(add("stop", "stop everything: nothing new begins, whatever the policies say"))
-    start = add("start", "take stops of everything back")
-    start.add_argument("--reason", default="", help="only those that begin with this; default: all")
-    _add_doctor(add("doctor", "say what FlinkDeployments lack to be watched and remediated, with the YAML to add"))
-    return top
-
-
-def _add_place(command: argparse.ArgumentParser, default: str | None) -> None:
-    def add(*names: str, **options: Any) -> None:
-        command.add_argument(*names, default=default, **options)
-
-    add("-n", "--namespace", help="where the chart is installed; default: the context's namespace")
-    add("--context", help="context of the kubeconfig; default: the current one")
-    add("--kubeconfig", type=Path, metavar="FILE", help="file to connect by; default: the usual ones")
-
-
-def _add_selection(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--open", action="store_true", help="only those that have not ended")
-    command.add_argument("--target", metavar="NAME", help="only those of this FlinkDeployment")
-
-
-def _add_request(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--reason", required=True, help="who wants it, and why")
-    end = command.add_mutually_exclusive_group()
-    end.add_argument(
-        "--for", dest="length", type=_duration, metavar="TIME", help="end by itself after this, such as 2h"
-    )
-    end.add_argument("--until", type=_moment, metavar="TIME", help="end by itself then (ISO 8601, UTC without a zone)")
-
-
-def _add_doctor(command: argparse.ArgumentParser) -> None:
-    command.add_argument("name", nargs="*", metavar="FLINKDEPLOYMENT", help="default: all of the namespace")
-    command.add_argument("--release-namespace", help="where the chart is installed; default: --namespace")
-    command.add_argument("--skip", action="append", default=[], choices=doctoring.CHECKS, help="may be repeated")
-    command.add_argument("-o", "--output", choices=doctor.FORMATS, default="table")
-
-
-def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return the parser of each command."""
-    subparsers = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return dict(subparsers.choices)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,11 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _run(arguments: argparse.Namespace) -> int:
     namespace = arguments.namespace or kubeconfig.current_namespace(arguments.kubeconfig, arguments.context)
-    async with kubeconfig.connect(arguments.kubeconfig, arguments.context, actions.MANAGER) as kube:
-        return await run(kube, namespace, arguments)
+    async with (
+        kubeconfig.connect(arguments.kubeconfig, arguments.context, actions.MANAGER) as kube,
+        httpx.AsyncClient(transport=kube.services()) as services,
+    ):
+        return await run(kube, namespace, arguments, FlinkRest(services, service_proxy.URL_TEMPLATE))
 
 
-async def run(kube: Kube, namespace: str, arguments: argparse.Namespace) -> int:
+async def run(kube: Kube, namespace: str, arguments: argparse.Namespace, flink: FlinkRest) -> int:
     """Run a command on a cluster. Raises BadInput and KubeError."""
     match arguments.command:
         case "list":
@@ -160,6 +80,9 @@ async def run(kube: Kube, namespace: str, arguments: argparse.Namespace) -> int:
             text = arguments.output == "text"
             page = present.page(one, _now(), in_colour(sys.stdout)) if text else ""
             _write(page or _document(present.bare(one), arguments.output))
+        case "explain":
+            inquiry = Inquiry(kube, namespace, flink, _now)
+            _write(present.explanations(await _explain(inquiry, kube, namespace, arguments.what)))
         case "doctor":
             surroundings = await doctor.from_cluster(kube, namespace, arguments.release_namespace or namespace)
             diagnoses = doctor.examine(surroundings, arguments.name, arguments.skip)
@@ -171,6 +94,14 @@ async def run(kube: Kube, namespace: str, arguments: argparse.Namespace) -> int:
     if arguments.command in TELL_OF_STOPS:
         await _tell_of_stops(kube, namespace)
     return 0
+
+
+async def _explain(inquiry: Inquiry, kube: Kube, namespace: str, words: Sequence[str]) -> list[Explanation]:
+    if len(words) == 1 and "=" not in words[0]:
+        return [await inquiry.about_record(await actions.find(kube, REMEDIATIONS, namespace, words[0]))]
+    if wrong := [word for word in words if "=" not in word]:
+        raise BadInput(f"{wrong[0]!r} is no label; name one FlinkRemediation, or labels such as alertname=HighKafkaLag")
+    return await inquiry.about_alert({label: value for label, _, value in (word.partition("=") for word in words)})
 
 
 async def _tell_of_stops(kube: Kube, namespace: str) -> None:
@@ -260,7 +191,7 @@ async def _candidates(before: Sequence[str], begun: str) -> list[str]:
     if command not in ON_REMEDIATIONS | ON_POLICIES:
         return []
     place = argparse.ArgumentParser(add_help=False)
-    _add_place(place, None)
+    add_place(place, None)
     where, _ = place.parse_known_args(list(before))
     namespace = where.namespace or kubeconfig.current_namespace(where.kubeconfig, where.context)
     async with kubeconfig.connect(where.kubeconfig, where.context, actions.MANAGER) as kube:
@@ -277,27 +208,6 @@ async def _rest(length: timedelta) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        length = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not length:
-        raise argparse.ArgumentTypeError("must be longer than 0s")
-    return length
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a time such as 2026-03-01T03:00:00Z: {text!r}") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if moment <= _now():
-        raise argparse.ArgumentTypeError(f"{text} is over")
-    return moment
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from remediator.api.base import format_duration
 from remediator.api.diagnosis import Diagnosis
 from remediator.api.remediation import Measurement, RemediationStatus
 from remediator.plugin.table import age, phase, table
+from remediator.services.inquiry import Explanation
 from remediator.services.resources import Remediation, read_remediation
 
 _COLUMNS = ("NAME", "ALERT", "TARGET", "ACTION", "PHASE", "REASON", "AGE")
@@ -177,6 +178,22 @@ def _hint(remediation: Remediation) -> str:
         return ""
     place = f"kubectl frem -n {remediation.namespace}"
     return f"Answer with: {place} approve {remediation.name}, or {place} deny {remediation.name}\n"
+
+
+def explanations(found: Sequence[Explanation]) -> str:
+    """Return what would be decided, a block for each policy and target."""
+    return "\n".join(
+        table(
+            [
+                ("Policy", one.policy),
+                ("Target", f"{one.target.namespace}/{one.target.name}{'' if one.target.uid else ' (not found)'}"),
+                ("Record", one.record or "none yet"),
+                ("Decision", f"{one.decision or 'none'} ({one.reason})"),
+                ("Why", one.message),
+            ]
+        )
+        for one in found
+    )
 
 
 def names(resources: Iterable[Resource]) -> list[str]:

@@ -37,7 +37,7 @@ class StopSwitch:
         """Take the Lease as somebody has just read it; returns its requests."""
         requests = requests_of(lease)
         if requests != self._requests:
-            log.warning("stop changed", extra={"requests": list(requests)})
+            log.info("stop changed", extra={"requests": list(requests)})
         self._requests = requests
         return requests
 
