@@ -78,7 +78,7 @@ def monitor(settings, source, count):
     alone.begin({}, Patience(health))
     store = SnapshotFile(settings.state.path, Form(judge.reference.digest, watch.times.pane, judge.shape))
     # A revision to compare with may know no formats.
-    form = (format_of(settings),) if settings.kafka.format != "json" else ()
+    form = (format_of(settings, settings.kafka.format),) if settings.kafka.format != "json" else ()
     decoder = Decoder(judge.reference, Fields(), *form)
     ingest = Ingest(watch, settings.kafka.topic, decoder, DeadLetterDecoder("type", []))
     exporter = Exporter("bench", judge.reference.digest, judge.thresholds, [])

@@ -1,5 +1,7 @@
 """The data monitor against a real Kafka broker: what the mock does not know. Offsets by time, retention, compaction."""
 
+import json
+import random
 import re
 import shutil
 import time
@@ -12,7 +14,7 @@ from data_monitor.adapters import codec
 from data_monitor.adapters.codec import PartitionRecord
 from data_monitor.adapters.snapshot import Snapshot
 from kafka_broker import KafkaBroker
-from monitor_process import MonitorProcess, predictions, until
+from monitor_process import FIRST_MS, MonitorProcess, predictions, until
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")
 
@@ -278,6 +280,53 @@ def test_partitions_that_are_added_are_read_from_their_beginning(broker, monitor
     send(broker, process.topic, predictions(800), partitions=4)
     seen = process.wait_for("data_monitor_records_total", lambda value: value >= 800)
     assert seen["data_monitor_records_total"] == 800
+
+
+def test_errors_are_exact_however_often_it_is_killed(broker, monitor):
+    """Labels come after their prediction, before it, or not at all, while the process is killed again and again."""
+    dice = random.Random(5)
+    events = [json.loads(text) for text in predictions(12_000)]
+    known = {event["event_id"]: event["score"] + dice.gauss(0.1, 1) for event in events if dice.random() < 0.9}
+    sections = {
+        "groundTruth": {"topic": "truth", "wait": "5m", "window": "2m"},
+        "state": {"every": "20ms"},
+        "window": {"evaluateEvery": "10ms"},
+    }
+    broker.create("truth", 3)
+    process = monitor(**sections)
+    half = [event for event in events if event["event_id"] in known][::2]
+    for part in range(6):
+        send(broker, process.topic, map(json.dumps, events[part * 2000 : (part + 1) * 2000]))
+        # Of this part and, before their prediction, of the next one.
+        names = [event["event_id"] for event in half if part * 2200 <= int(event["event_id"][2:]) < (part + 1) * 2200]
+        send(broker, "truth", [label(name, known) for name in names], partitions=3)
+        time.sleep(dice.uniform(0.5, 2.5))
+        process.kill()
+        process = monitor(**sections)
+    process.wait_for("data_monitor_lag_records", lambda value: value == 0)
+    assert process.stop() == 0
+    # While it is down, the wait of all of them passes, and only then come the other labels: none of them is too late.
+    later = predictions(1000, first_ms=FIRST_MS + 520_000)
+    send(broker, process.topic, (text.replace('"r-', '"later-') for text in later))
+    rest = known.keys() - {event["event_id"] for event in half}
+    send(broker, "truth", [label(name, known) for name in sorted(rest)], partitions=3)
+    process = monitor(**sections)
+    seen = process.wait_for("ground_truth_window_joined", lambda value: value > 0)
+    assert seen["ground_truth_window_end_timestamp_seconds"] == FIRST_MS / 1000 + 240
+    window = [event for event in events if event["ts_ms"] >= FIRST_MS + 120_000]
+    errors = [event["score"] - known[event["event_id"]] for event in window if event["event_id"] in known]
+    assert 5000 < len(errors) < 6000
+    assert seen["ground_truth_window_predictions"] == len(window)
+    assert seen["ground_truth_window_joined"] == len(errors)
+    assert seen["prediction_mean_absolute_error"] == pytest.approx(sum(map(abs, errors)) / len(errors))
+    assert seen["prediction_root_mean_squared_error"] == pytest.approx(
+        (sum(error**2 for error in errors) / len(errors)) ** 0.5
+    )
+    assert seen["prediction_bias"] == pytest.approx(sum(errors) / len(errors))
+
+
+def label(name, known):
+    return json.dumps({"event_id": name, "label": known[name]})
 
 
 def test_a_log_that_was_cut_off_is_read_on_where_it_goes_on(broker, monitor, tmp_path):

@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import yaml
 from data_monitor.adapters.exporter import Exporter, Published
+from data_monitor.core.truth import Measured, Quality
 from metrics_catalogue import catalogue, metrics, mistakes
 from prometheus_client.metrics import MetricWrapperBase
 from remediator.telemetry import metrics as remediator_metrics
@@ -88,7 +90,9 @@ def test_every_metric_of_the_data_monitor_is_in_the_catalogue() -> None:
         judged_at=0, ready=True, samples=0, window_end_ms=0, traffic=traffic, judgement=judgement
     )
     exporter = Exporter("m", "digest", {"f": 0.2}, ["malformed_json"])
-    exporter.published = Published(evaluation=evaluation)  # type: ignore[arg-type]
+    quality = Quality(0, 1, 1, accuracy=1.0, absolute_error=0.0, rms_error=0.0, bias=0.0)
+    measured = Measured(quality, {"prediction": 0, "label": 0}, 0, Counter())
+    exporter.published = Published(evaluation=evaluation, measured=measured)  # type: ignore[arg-type]
     exported = {(f.name + SUFFIXES.get(f.type, ""), f.type, frozenset(f._labelnames)) for f in exporter.collect()}
     assert exported == documented("Data monitor")
 

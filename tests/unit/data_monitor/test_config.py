@@ -55,6 +55,28 @@ def test_defaults_fit_the_example_pipeline(tmp_path):
         ("{reference: r, kafka: {properties: {group.id: g}}}", "kafka.properties: the monitor decides itself about gr"),
         ("{reference: r, kafka: 5}", "kafka: wanted a mapping with keys such as bootstrapServers"),
         ("{reference: '', 1: 2}", "reference: wanted the path of a file or folder"),
+        ("{reference: r, groundTruth: {}}", "groundTruth.topic: missing"),
+        (
+            "{reference: r, groundTruth: {topic: l, fields: {id: a, value: a}}}",
+            "fields: id and value are the same field",
+        ),
+        ("{reference: r, groundTruth: {topic: l, capacity: 0}}", "groundTruth.capacity: input should be greater than"),
+        ("{reference: r, groundTruth: {topic: l, window: 10s}}", "groundTruth: window must be at least 1m"),
+        ("{reference: r, groundTruth: {topic: l, wait: 101h}}", "groundTruth: wait must be at most 100 times window"),
+        ("{reference: r, groundTruth: {topic: l, weit: 1h}}", "groundTruth.weit: unknown key; did you mean wait?"),
+        (
+            "{reference: r, groundTruth: {topic: predictions}}",
+            "groundTruth.topic is a topic that is read for something",
+        ),
+        (
+            "{reference: r, groundTruth: {topic: l, format: avro}}",
+            "schemaRegistry: missing, and groundTruth.format is avro",
+        ),
+        ("{reference: r, groundTruth: {topic: l}, kafka: {format: panes}}", "groundTruth needs predictions with an id"),
+        (
+            "{reference: r, groundTruth: {topic: l}, state: {store: topic}}",
+            "groundTruth needs a monitor that reads all",
+        ),
         ("{reference: r, x: " + "[" * 5000, "not YAML: nested too deeply"),
     ],
 )

@@ -168,6 +168,48 @@ def pane_record(digest, described, number, rows):
     return json.dumps(record | span | {"latenciesMs": latencies})
 
 
+def test_truth_that_comes_later_gives_errors_also_over_a_kill(broker, monitor):
+    broker.create("labels")
+    truth = {"groundTruth": {"topic": "labels", "wait": "1m", "window": "1m"}}
+    events = [json.loads(text) for text in predictions(3000)]
+    broker.send("predictions", map(json.dumps, events))
+    # True is one more than predicted, two for every third, nothing is known of every fourth.
+    known = {event["event_id"]: event["score"] + 1 + (at % 3 == 0) for at, event in enumerate(events) if at % 4}
+    labels = [json.dumps({"event_id": name, "label": value}) for name, value in known.items()]
+    broker.send("labels", labels[:1000], partitions=4)
+    process = monitor(**truth)
+    seen = process.wait_for("ground_truth_joined_total", lambda value: value == 1000)
+    assert seen["ground_truth_waiting|prediction"] == 2000
+    assert "ground_truth_window_joined" not in seen, "nothing has waited long enough"
+    until(lambda: saved_records(process) == 4000, "what waits is saved")
+    process.kill()
+
+    broker.send("labels", [*labels[1000:], "{", '{"event_id": "nobody", "label": 1}'], partitions=4)
+    again = monitor(**truth)
+    again.wait_for("ground_truth_waiting|prediction", lambda value: value == 3000 - len(known))
+    later = (text.replace('"r-', '"s-') for text in predictions(1000, seed=2, first_ms=FIRST_MS + 100_000))
+    broker.send("predictions", later)
+    seen = again.wait_for("ground_truth_window_joined", lambda value: value > 0)
+    # The window of drift ends with the pane of 120 s, a minute later than this one.
+    assert seen["ground_truth_window_end_timestamp_seconds"] == FIRST_MS / 1000 + 60
+    assert seen["ground_truth_window_predictions"] == 3000
+    assert seen["ground_truth_window_joined"] == len(known) == 2250
+    assert seen["ground_truth_joined_ratio"] == 0.75
+    errors = [event["score"] - known[event["event_id"]] for event in events if event["event_id"] in known]
+    assert seen["prediction_mean_absolute_error"] == pytest.approx(sum(map(abs, errors)) / 2250)
+    assert seen["prediction_root_mean_squared_error"] == pytest.approx((sum(e * e for e in errors) / 2250) ** 0.5)
+    assert seen["prediction_bias"] == pytest.approx(sum(errors) / 2250)
+    assert "prediction_accuracy" not in seen
+    assert seen["ground_truth_dropped_total|wait|prediction"] == 750
+    assert seen["ground_truth_dropped_total|invalid|label"] == 1
+    assert seen["ground_truth_waiting|label"] == 1
+
+
+def saved_records(process):
+    """Records that the snapshot counts."""
+    return sum(one["counters"].get("records", 0) for one in (process.state() or {"partitions": []})["partitions"])
+
+
 def test_a_stop_while_the_broker_is_away_leaves_the_state_as_it_was(broker, monitor, tmp_path):
     broker.send("predictions", predictions(600))
     process = monitor()

@@ -21,6 +21,7 @@ UNITS_MS: Final = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _LONGEST_SECONDS: Final = 10 * 366 * 86_400.0
 _MOST_PANES: Final = 10_000
+_MOST_WINDOWS: Final = 100
 _OURS: Final = {
     *("group.id", "auto.offset.reset", "enable.auto.commit", "enable.auto.offset.store", "enable.partition.eof")
 }
@@ -144,6 +145,8 @@ class Fields(Section):
 
     time: FieldPath | None = "ts_ms"
     """None: when the record was written, by its timestamp in the topic."""
+    id: FieldPath = "event_id"
+    """Of the event; read with ``groundTruth`` only."""
     time_unit: Literal["ns", "us", "ms", "s", "iso8601"] = "ms"
     """Of numbers; ``iso8601`` where the time is a text such as 2026-11-28T19:40:00Z."""
     features: Annotated[str, Strict(), BeforeValidator(lambda value: value and _field_path(value))] = "features"
@@ -246,6 +249,43 @@ class Report(Section):
     port: Whole = Field(8001, ge=0, le=65535)
 
 
+class LabelFields(Section):
+    """Where the values are in a label."""
+
+    id: FieldPath = "event_id"
+    """That of the prediction which it is about."""
+    value: FieldPath = "label"
+    """What turned out to be true."""
+
+    @model_validator(mode="after")
+    def _two_fields(self) -> LabelFields:
+        if self.id == self.value:
+            raise ValueError(f"id and value are the same field: {self.id}")
+        return self
+
+
+class GroundTruth(Section):
+    """Labels that come later, which predictions are compared with."""
+
+    topic: Topic
+    format: Literal["json", "avro", "protobuf"] = "json"
+    fields: Annotated[LabelFields, BeforeValidator(_default)] = LabelFields()
+    wait: Duration = 3600.0
+    """How long after its event time a prediction waits for its label."""
+    window: Duration = 3600.0
+    """Of event time, which quality is measured over."""
+    capacity: Whole = Field(100_000, ge=1, le=10_000_000)
+    """Predictions that wait at most, and labels."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> GroundTruth:
+        if self.window < 60:
+            raise ValueError("window must be at least 1m")
+        if self.wait > _MOST_WINDOWS * self.window:
+            raise ValueError(f"wait must be at most {_MOST_WINDOWS} times window; take a longer window")
+        return self
+
+
 class Config(Section):
     """The whole file."""
 
@@ -262,6 +302,7 @@ class Config(Section):
     state: Annotated[State, BeforeValidator(_default)] = State()
     metrics: Annotated[Metrics, BeforeValidator(_default)] = Metrics()
     report: Report | None = None
+    ground_truth: GroundTruth | None = None
 
     @model_validator(mode="after")
     def _together(self) -> Config:
@@ -271,6 +312,23 @@ class Config(Section):
             raise ValueError(f"state.topic is a topic that is read: {self.state.topic}")
         if self.report and 0 != self.report.port == self.metrics.port:
             raise ValueError(f"metrics.port and report.port are the same: {self.report.port}")
+        return self
+
+    @model_validator(mode="after")
+    def _joined(self) -> Config:
+        truth = self.ground_truth
+        if not truth:
+            return self
+        if truth.topic in (self.kafka.topic, self.kafka.dead_letter_topic):
+            raise ValueError(f"groundTruth.topic is a topic that is read for something else: {truth.topic}")
+        if truth.format != "json" and not self.schema_registry:
+            raise ValueError(f"schemaRegistry: missing, and groundTruth.format is {truth.format}")
+        if self.kafka.format == "panes":
+            raise ValueError("groundTruth needs predictions with an id, and kafka.format panes has none")
+        if self.state.store == "topic":
+            raise ValueError(
+                "groundTruth needs a monitor that reads all partitions: state.store file or none, not topic"
+            )
         return self
 
 

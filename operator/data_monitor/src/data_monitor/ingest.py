@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
 from data_monitor.adapters.decode import Column, DeadLetterDecoder, Decoder
+from data_monitor.adapters.labels import LabelDecoder
 from data_monitor.adapters.pane_records import PaneDecoder
 from data_monitor.core.monitor import Monitor
 from data_monitor.core.panes import Key
@@ -40,17 +41,23 @@ class Ingest:
         decoder: Decoder | PaneDecoder,
         dead_letters: DeadLetterDecoder,
         sampler: Sampler | None = None,
+        labels: LabelDecoder | None = None,
     ) -> None:
         self._monitor = monitor
         self._topic = topic
         self._decoder = decoder
         self._dead_letters = dead_letters
         self._sampler = sampler
+        self._labels = labels
+        self._at_end: set[Key] = set()
+        """Partitions of labels of which there was nothing more to read."""
 
     def prepare(self, messages: Sequence[Record]) -> bool:
         """Have what is needed to decode them, such as schemas; true once it is there. Raises Unavailable."""
         if isinstance(self._decoder, Decoder):
             self._decoder.prepare(message.value() for message in messages if message.topic() == self._topic)
+        if self._labels:
+            self._labels.prepare(message.value() for message in messages if message.topic() == self._labels.topic)
         return True
 
     def add(self, messages: Sequence[Record], now: float) -> None:
@@ -72,6 +79,9 @@ class Ingest:
                     continue
             if key[0] == self._topic:
                 events[key] = batch
+            elif self._labels and key[0] == self._labels.topic:
+                self._at_end.discard(key)
+                self._add_labels(self._labels, batch)
             else:
                 state.counters += self._dead_letters.decode([message.value() for message in batch])
             self._advance(key, batch, last)
@@ -85,6 +95,14 @@ class Ingest:
         for key, offset in ends.items():
             if state := self._monitor.states.get(key):
                 state.next_offset = max(state.next_offset, offset)
+        if self._labels:
+            self._at_end.update(key for key in ends if key[0] == self._labels.topic)
+
+    def close(self, end_ms: int, reading: Iterable[Key]) -> None:
+        """The window of predictions has come to this time; predictions have waited only once all labels are read."""
+        truth, labels = self._monitor.truth, self._labels
+        if truth and labels and all(key in self._at_end for key in reading if key[0] == labels.topic):
+            truth.close(end_ms)
 
     def _advance(self, key: Key, batch: Sequence[Record], last: int) -> None:
         state = self._monitor.states[key]
@@ -109,8 +127,20 @@ class Ingest:
         for key, first, last in zip(keys, cuts, cuts[1:], strict=False):
             part = slice(int(first), int(last))
             self._monitor.add(key, all_of[part], now)
+        if truth := self._monitor.truth:
+            good = self._monitor.plausible(all_of.times_ms, now)
+            # Of the prediction, which is the last of the features.
+            values = decoded.columns[-1]
+            raw = values.tolist() if isinstance(values, np.ndarray) else values
+            rows = zip(all_of.times_ms.tolist(), decoded.ids, raw, strict=True)
+            truth.predicted(row for row, fine in zip(rows, good.tolist(), strict=True) if fine)
         if self._sampler:
             self._sampler.add(all_of.times_ms // self._monitor.times.pane, decoded.columns)
+
+    def _add_labels(self, decoder: LabelDecoder, batch: Sequence[Record]) -> None:
+        if truth := self._monitor.truth:
+            ids, values = decoder.decode([message.value() for message in batch])
+            truth.labelled(zip([message.timestamp()[1] for message in batch], ids, values, strict=True))
 
     def _add_panes(self, decoder: PaneDecoder, batches: dict[Key, list[Record]], now: float) -> None:
         for key, batch in batches.items():

@@ -14,6 +14,7 @@ from data_monitor.adapters.state_topic import StateTopic
 from data_monitor.adapters.topics import Topic
 from data_monitor.core.monitor import Evaluation, Monitor
 from data_monitor.core.panes import Key, PartitionState
+from data_monitor.core.truth import Held
 from data_monitor.partitions import Partitions
 
 log = logging.getLogger(__name__)
@@ -252,5 +253,7 @@ class Together(_Watching):
 class Nowhere:
     """Keeps no state."""
 
-    def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None) -> None:
+    def save(
+        self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None, truth: Held | None = None
+    ) -> None:
         """Forget it."""

@@ -14,6 +14,9 @@ from data_monitor.adapters.kafka import Source, Unavailable
 from data_monitor.config import Config
 from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Key, PartitionState
+from data_monitor.core.reference import Reference
+from data_monitor.core.truth import Held, Truth
+from data_monitor.errors import InputError
 from data_monitor.ingest import Ingest
 from data_monitor.partitions import Partitions
 from data_monitor.readers import Patience
@@ -30,7 +33,9 @@ _LOOK_SECONDS: Final = 30.0
 class Store(Protocol):
     """Where the state is kept."""
 
-    def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None) -> None:
+    def save(
+        self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None, truth: Held | None = None
+    ) -> None:
         """Keep the state. Raises OSError or Unavailable; then the last one is still there."""
 
 
@@ -70,6 +75,17 @@ def times_of(config: Config) -> Times:
         "max_ahead": lateness.max_ahead,
     }
     return Times(**{name: round(seconds * 1000) for name, seconds in spans.items()})
+
+
+def truth_of(config: Config, reference: Reference) -> Truth | None:
+    """What predictions are to be joined with. Raises InputError where there are none."""
+    settings = config.ground_truth
+    if not settings:
+        return None
+    if not reference.prediction:
+        raise InputError(f"groundTruth: {config.reference} has no prediction that could be right or wrong")
+    wait_ms, window_ms = round(settings.wait * 1000), round(settings.window * 1000)
+    return Truth(reference.features[-1], wait_ms, window_ms, settings.capacity)
 
 
 class Service:
@@ -150,8 +166,9 @@ class Service:
         marks = {key: state.mark for key, state in states.items()}
         if marks == self._saved:
             return
+        truth = self._monitor.truth
         try:
-            self._store.save(states, self._monitor.evaluation)
+            self._store.save(states, self._monitor.evaluation, truth.held if truth else None)
         except (OSError, Unavailable) as error:
             self._save_failures += 1
             log.error("the state was not saved: %s", error)
@@ -167,6 +184,7 @@ class Service:
         evaluation = self._monitor.evaluate(now, self._reader.others())
         if evaluation:
             self._evaluated(evaluation)
+            self._ingest.close(evaluation.window_end_ms, self._reader.reading)
 
     def _notice(self, now: float) -> None:
         try:
@@ -195,4 +213,5 @@ class Service:
             self._source.lag(self._positions()),
             self._saved_at,
             self._save_failures,
+            monitor.truth.measured() if monitor.truth else None,
         )

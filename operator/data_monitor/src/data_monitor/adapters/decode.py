@@ -48,12 +48,16 @@ class Decoded:
     """By feature of the reference."""
     problems: list[tuple[int, str]]
     """Position and kind; a record of a wrong type is good all the same."""
+    ids: Sequence[Value] = ()
+    """Of the good records; empty where nobody asked for them."""
 
 
 class Decoder:
     """Decodes records for one reference."""
 
-    def __init__(self, reference: Reference, fields: Fields, form: RecordFormat | None = None) -> None:
+    def __init__(
+        self, reference: Reference, fields: Fields, form: RecordFormat | None = None, *, with_ids: bool = False
+    ) -> None:
         self._form = form or Json()
         self._layout = reference.layout
         self._fields = fields
@@ -82,12 +86,16 @@ class Decoder:
         if self._segments:
             self._segment = _inside(fields, self._segments.path)
             root.leaf(self._segment, ANY)
+        self._id = fields.id if with_ids else None
+        if self._id:
+            root.leaf(self._id, ANY)
         self._typed = self._form.typed(root.build())
         self._paths, self._numbers = root.numbers()
         texts = [path for path, feature in self._features if not _is_number(feature) and path not in self._of_vectors]
         texts += self._vectors
         texts += [self._segment] if self._segments else []
         texts += [self._time_text] if self._time_text else []
+        texts += [self._id] if self._id else []
         self._texts = {path: root.getter(path) for path in texts}
         self._missing_values = reference.missing
         self._missing = np.asarray(sorted(reference.missing.numbers), np.float64)
@@ -124,7 +132,8 @@ class Decoder:
         if self._vectors:
             self._sum_up(by_path, texts, good, found)
         columns = [self._column(feature, path, by_path, texts, good, found) for path, feature in self._features]
-        return Decoded(good, self._events(times, by_path, self._codes(columns, texts)), columns, found)
+        events = self._events(times, by_path, self._codes(columns, texts))
+        return Decoded(good, events, columns, found, texts[self._id] if self._id else ())
 
     def _times(
         self,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
+from itertools import product
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from data_monitor.adapters import http
 from data_monitor.core import problems, quantiles
 from data_monitor.core.monitor import Evaluation
+from data_monitor.core.truth import REASONS, WHATS, Measured
 
 _BUCKETS_SECONDS: Final = (
     *(1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3),
@@ -51,6 +53,8 @@ class Published:
     lag: int = 0
     saved_at: float = 0.0
     save_failures: int = 0
+    measured: Measured | None = None
+    """None without ground truth."""
 
 
 class Exporter:
@@ -79,6 +83,8 @@ class Exporter:
         yield self._counter(
             "data_monitor_state_save_failures", "Times that the state was not saved.", now.save_failures
         )
+        if now.measured:
+            yield from self._truth(now.measured)
 
     def _drift(self, evaluation: Evaluation | None) -> Iterator[Metric]:
         digest = self._gauge("data_drift_reference_info", "1, with the digest of the reference.", labels=["digest"])
@@ -129,6 +135,31 @@ class Exporter:
             yield self._gauge("prediction_drift_score", "Drift of the predictions, 0 to 1.", judgement.prediction)
         if judgement.segments:
             yield self._by("data_drift_segment_score", "Headline of a segment, 0 to 1.", "segment", judgement.segments)
+
+    def _truth(self, now: Measured) -> Iterator[Metric]:
+        yield self._counter("ground_truth_joined", "Predictions that were joined with their label.", now.joined)
+        yield self._by("ground_truth_waiting", "Predictions and labels that wait for one another.", "what", now.waiting)
+        dropped = CounterMetricFamily(
+            "ground_truth_dropped", "Predictions and labels that were not joined.", labels=["model", "what", "reason"]
+        )
+        for what, reason in product(WHATS, REASONS):
+            dropped.add_metric([self._model, what, reason], now.dropped[what, reason])
+        yield dropped
+        found = now.quality
+        if not found:
+            return
+        end = "Event time at which the window ends that quality is measured over."
+        yield self._gauge("ground_truth_window_end_timestamp_seconds", end, found.end_ms / 1000)
+        yield self._gauge("ground_truth_window_predictions", "Predictions in that window.", found.predictions)
+        yield self._gauge("ground_truth_window_joined", "Those of them that were joined.", found.joined)
+        share = "Share of the window's predictions that were joined, 0 to 1."
+        yield self._gauge("ground_truth_joined_ratio", share, found.joined / found.predictions)
+        yield self._gauge("prediction_accuracy", "Share of right predictions, 0 to 1.", found.accuracy)
+        yield self._gauge("prediction_mean_absolute_error", "Mean of abs(prediction - truth).", found.absolute_error)
+        yield self._gauge(
+            "prediction_root_mean_squared_error", "Root of the mean of (prediction - truth)^2.", found.rms_error
+        )
+        yield self._gauge("prediction_bias", "Mean of prediction - truth.", found.bias)
 
     def _counters(self, now: Published) -> Iterator[Metric]:
         for key, (name, text) in _COUNTERS.items():

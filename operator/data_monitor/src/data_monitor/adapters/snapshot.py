@@ -14,6 +14,7 @@ from data_monitor.adapters import codec
 from data_monitor.adapters.codec import Damaged, Form, PartitionRecord
 from data_monitor.core.monitor import Evaluation
 from data_monitor.core.panes import Key, PartitionState
+from data_monitor.core.truth import Held
 from data_monitor.errors import InputError
 
 
@@ -24,6 +25,8 @@ class Snapshot(msgspec.Struct):
     reference: str
     evaluation: dict[str, Any] | None = None
     """The last one, so that gauges come back at once."""
+    truth: Held | None = None
+    """What waits to be joined, at the moment of the offsets."""
 
 
 class SnapshotFile:
@@ -46,18 +49,20 @@ class SnapshotFile:
             return False
         return True
 
-    def load(self) -> tuple[dict[Key, PartitionState], Evaluation | None]:
+    def load(self) -> tuple[dict[Key, PartitionState], Evaluation | None, Held | None]:
         """The last state; empty without a file. Raises Damaged."""
         try:
             data = self._path.read_bytes()
         except FileNotFoundError:
-            return {}, None
+            return {}, None, None
         snapshot = codec.unpack(data, Snapshot)
         states = dict(codec.from_record(record, self._form) for record in snapshot.partitions)
-        if not snapshot.evaluation or snapshot.reference != self._form.reference:
-            return states, None
+        if snapshot.reference != self._form.reference:
+            return states, None, None
+        if not snapshot.evaluation:
+            return states, None, snapshot.truth
         try:
-            return states, msgspec.convert(snapshot.evaluation, Evaluation)
+            return states, msgspec.convert(snapshot.evaluation, Evaluation), snapshot.truth
         except msgspec.ValidationError as error:
             raise Damaged(str(error)) from error
 
@@ -67,12 +72,15 @@ class SnapshotFile:
         os.replace(self._path, aside)
         return aside
 
-    def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None) -> None:
+    def save(
+        self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None, truth: Held | None = None
+    ) -> None:
         """Replace the file. Raises OSError; then the old one is still there."""
         snapshot = Snapshot(
             [codec.to_record(key, state, self._form) for key, state in sorted(states.items())],
             self._form.reference,
             msgspec.to_builtins(evaluation) if evaluation else None,
+            truth,
         )
         new = self._path.with_suffix(".new")
         with new.open("wb") as file:

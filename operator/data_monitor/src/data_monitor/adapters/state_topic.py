@@ -21,6 +21,7 @@ from data_monitor.adapters.kafka import Unavailable, client_settings
 from data_monitor.config import Kafka
 from data_monitor.core.monitor import Evaluation
 from data_monitor.core.panes import Key, PartitionState
+from data_monitor.core.truth import Held
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +86,11 @@ class StateTopic:
         self._read(0)
         return {key: state for key, state in self._view.items() if key not in own}
 
-    def save(self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None = None) -> None:
+    def save(
+        self, states: Mapping[Key, PartitionState], evaluation: Evaluation | None = None, truth: Held | None = None
+    ) -> None:
         """Write the states that have moved on. Raises Unavailable."""
-        del evaluation
+        del evaluation, truth
         moved = {key: state for key, state in states.items() if self._written.get(key) != state.mark}
         failed: list[Any] = []
 

@@ -20,6 +20,7 @@ from data_monitor.adapters.decode import DeadLetterDecoder, Decoder
 from data_monitor.adapters.exporter import Exporter, Health, serve
 from data_monitor.adapters.formats import Json, RecordFormat, Registered
 from data_monitor.adapters.kafka import Source
+from data_monitor.adapters.labels import LabelDecoder
 from data_monitor.adapters.pane_records import PaneDecoder
 from data_monitor.adapters.registry import Registry
 from data_monitor.adapters.snapshot import SnapshotFile
@@ -29,6 +30,7 @@ from data_monitor.core.hours import HOUR_MS
 from data_monitor.core.judge import Judge, Rules
 from data_monitor.core.monitor import Evaluation, Monitor, Times
 from data_monitor.core.panes import Key, PartitionState
+from data_monitor.core.truth import Held
 from data_monitor.errors import InputError
 from data_monitor.ingest import Ingest
 from data_monitor.partitions import Partitions
@@ -36,7 +38,7 @@ from data_monitor.readers import Alone, Nowhere, Patience, Together
 from data_monitor.report.folder import Folder
 from data_monitor.report.sampler import Sampler
 from data_monitor.report.writer import SampleWriter
-from data_monitor.service import Reader, Service, Store, times_of
+from data_monitor.service import Reader, Service, Store, times_of, truth_of
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     _log_to_stderr(arguments.log_level)
     judge = judge_of(settings)
     times = times_of(settings)
-    monitor = Monitor(judge, times)
+    monitor = Monitor(judge, times, truth_of(settings, judge.reference))
     health = Health()
     patience = Patience(health)
     exporter = Exporter(settings.model, judge.reference.digest, judge.thresholds, settings.dead_letters.error_types)
@@ -71,8 +73,15 @@ def run(arguments: argparse.Namespace) -> int:
     source = Source(settings.kafka, log.warning)
     partitions = Partitions(settings, monitor, source)
     sample = _sample_writer(settings, judge, times)
-    ingest = Ingest(monitor, settings.kafka.topic, decoder_of(settings, judge), _dead_letters(settings), sample)
-    topics = [settings.kafka.topic, *([settings.kafka.dead_letter_topic] if settings.kafka.dead_letter_topic else [])]
+    ingest = Ingest(
+        monitor,
+        settings.kafka.topic,
+        decoder_of(settings, judge),
+        _dead_letters(settings),
+        sample,
+        _labels(settings),
+    )
+    topics = _topics(settings)
     form = Form(judge.reference.digest, times.pane, judge.shape)
     stop = _Stop(patience)
     store: Store
@@ -88,7 +97,9 @@ def run(arguments: argparse.Namespace) -> int:
         store = Nowhere()
         if settings.state.store == "file":
             store = file = SnapshotFile(settings.state.path, form)
-            states, evaluation = _load(file, patience)
+            states, evaluation, held = _load(file, patience)
+            if monitor.truth and held:
+                monitor.truth.resume(held)
         alone.begin(states, patience)
         monitor.resume(evaluation, time.time())
     if patience.stopped:
@@ -124,15 +135,16 @@ def decoder_of(settings: Config, judge: Judge) -> Decoder | PaneDecoder:
     """The decoder for the topic's records."""
     if settings.kafka.format == "panes":
         return PaneDecoder(judge, round(settings.window.pane * 1000))
-    return Decoder(judge.reference, settings.fields, format_of(settings))
+    form = format_of(settings, settings.kafka.format)
+    return Decoder(judge.reference, settings.fields, form, with_ids=settings.ground_truth is not None)
 
 
-def format_of(settings: Config) -> RecordFormat:
-    """The format of the topic's records. Raises InputError."""
-    if not settings.schema_registry or settings.kafka.format == "json":
+def format_of(settings: Config, name: str) -> RecordFormat:
+    """The format of a topic's records. Raises InputError."""
+    if not settings.schema_registry or name == "json":
         return Json()
     # Libraries that other formats do without.
-    reader = importlib.import_module(f"data_monitor.adapters.{settings.kafka.format}").reader
+    reader = importlib.import_module(f"data_monitor.adapters.{name}").reader
     return Registered(Registry(settings.schema_registry), reader)
 
 
@@ -149,7 +161,19 @@ def _dead_letters(settings: Config) -> DeadLetterDecoder:
     return DeadLetterDecoder(settings.dead_letters.error_type_field, settings.dead_letters.error_types)
 
 
-def _load(file: SnapshotFile, patience: Patience) -> tuple[dict[Key, PartitionState], Evaluation | None]:
+def _topics(settings: Config) -> list[str]:
+    """All that are read; the first one is waited for."""
+    truth = settings.ground_truth
+    topics = [settings.kafka.topic, settings.kafka.dead_letter_topic, truth.topic if truth else None]
+    return [topic for topic in topics if topic]
+
+
+def _labels(settings: Config) -> LabelDecoder | None:
+    truth = settings.ground_truth
+    return LabelDecoder(truth, format_of(settings, truth.format)) if truth else None
+
+
+def _load(file: SnapshotFile, patience: Patience) -> tuple[dict[Key, PartitionState], Evaluation | None, Held | None]:
     waiting = False
     while not file.lock() and not patience.stopped:
         if not waiting:
@@ -160,7 +184,7 @@ def _load(file: SnapshotFile, patience: Patience) -> tuple[dict[Key, PartitionSt
         return file.load()
     except Damaged as error:
         log.error("the state is damaged (%s); it is kept as %s, and counting begins anew", error, file.set_aside())
-        return {}, None
+        return {}, None, None
 
 
 class _Stop:

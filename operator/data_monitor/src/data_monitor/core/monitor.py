@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_monitor.core import problems, quantiles
 from data_monitor.core.judge import Judge, Judgement, Traffic
 from data_monitor.core.panes import Events, Key, PartitionState, Vector, by_hour, merge, watermark_ms
+from data_monitor.core.truth import Truth
 
 EARLIEST_MS: Final = 946_684_800_000
 """The year 2000: what claims to be older has its time in another unit."""
@@ -62,11 +64,13 @@ class Evaluation:
 class Monitor:
     """Partitions' states and what they add up to."""
 
-    def __init__(self, judge: Judge, times: Times) -> None:
+    def __init__(self, judge: Judge, times: Times, truth: Truth | None = None) -> None:
         self.judge = judge
         self.times = times
         self.states: dict[Key, PartitionState] = {}
         self.evaluation: Evaluation | None = None
+        self.truth = truth
+        """What predictions are compared with, if anything; over all partitions, so of a monitor that reads them all."""
         self.latencies = np.zeros(quantiles.SIZE, np.int64)
         """Since the start of the process."""
         self.latency_sum_ms = 0.0
@@ -98,7 +102,7 @@ class Monitor:
     def add(self, key: Key, events: Events, now: float) -> None:
         """Add valid events; those with an impossible time are counted as problems."""
         state, times = self.states[key], self.times
-        good = (events.times_ms >= EARLIEST_MS) & (events.times_ms <= now * 1000 + times.max_ahead)
+        good = self.plausible(events.times_ms, now)
         if not good.all():
             state.counters[f"invalid.{problems.BAD_TIME}"] += int(np.count_nonzero(~good))
             events = events[good]
@@ -114,6 +118,10 @@ class Monitor:
         self._records_at[key] = now
         self.latencies += quantiles.count(events.latency_bins)
         self.latency_sum_ms += float(events.latencies_ms[np.isfinite(events.latencies_ms)].sum())
+
+    def plausible(self, times_ms: NDArray[np.int64], now: float) -> NDArray[np.bool_]:
+        """Which event times are possible ones."""
+        return (times_ms >= EARLIEST_MS) & (times_ms <= now * 1000 + self.times.max_ahead)
 
     def add_pane(self, key: Key, start_ms: int, vector: Vector, part: str | None, now: float) -> None:
         """Add a pane that somebody else counted, under the same rule for impossible times."""
