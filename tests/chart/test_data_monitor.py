@@ -215,6 +215,21 @@ def test_several_replicas_share_a_topic(rendered: Render, tmp_path: Path) -> Non
     assert RANKING not in rendered(MODELS).of("PersistentVolumeClaim")
 
 
+def test_labels_are_of_one_model_and_their_settings_of_all(rendered: Render, tmp_path: Path) -> None:
+    assert config_of(rendered, tmp_path, NAME).ground_truth is None
+    eta = config_of(rendered, tmp_path, ETA)
+    truth = eta.ground_truth
+    assert truth
+    assert (truth.topic, truth.fields.id, truth.fields.value) == ("eta-arrivals", "trip_id", "minutes")
+    assert (truth.wait, truth.window, truth.capacity) == (7200, 3600, 100_000)
+    assert eta.fields.id == "trip_id"
+    own = {"dataMonitor": {"groundTruth": {"topic": "labels", "capacity": 1_000_000, "window": "30m"}}}
+    found = {name: config_of(rendered, tmp_path, name, own).ground_truth for name in (NAME, ETA, RANKING)}
+    assert found[NAME] == config.GroundTruth(topic="labels", capacity=1_000_000, window="30m")
+    assert found[ETA] == truth.model_copy(update={"capacity": 1_000_000, "window": 1800.0})
+    assert found[RANKING] is None
+
+
 def test_a_schema_registry_with_a_password_and_a_ca(rendered: Render, tmp_path: Path) -> None:
     settings = config_of(rendered, tmp_path, RANKING)
     assert settings.schema_registry
@@ -259,10 +274,19 @@ def test_the_alert_links_to_the_report_of_its_model(rendered: Render) -> None:
         ),
         ({"ranking": {"config": {"state": {"store": "file"}}}}, "dataMonitors.ranking.config.state.store: topic"),
         (
-            {"eta": {"config": {"state": {"store": "topic", "topic": "data-monitor-ranking-state"}}}},
+            {
+                "eta": {
+                    "groundTruth": {"topic": ""},
+                    "config": {"state": {"store": "topic", "topic": "data-monitor-ranking-state"}},
+                }
+            },
             "the same state.topic",
         ),
         ({"eta": {"schemaRegistry": {"existingSecret": "s"}}}, "dataMonitors.eta.schemaRegistry.url"),
+        ({"ranking": {"groundTruth": {"topic": "t"}}}, "dataMonitors.ranking.groundTruth needs a single replica"),
+        ({"eta": {"config": {"kafka": {"format": "panes"}}}}, "dataMonitors.eta.groundTruth needs predictions"),
+        ({"eta": {"groundTruth": {"wait": "soon"}}}, "wait"),
+        ({"eta": {"groundTruth": {"topik": "t"}}}, "topik"),
         ({"eta": {"kafka": {"sasl": {"mechanism": "plain"}}}}, "dataMonitors.eta.kafka.sasl.existingSecret"),
     ],
 )

@@ -186,6 +186,9 @@ monitor = st.fixed_dictionaries(
         "replicas": st.sampled_from([1, 3, None]),
         "config": st.sampled_from([{}, None, {"fields": {"prediction": None}}, {"state": {"store": "topic"}}]),
         "podLabels": labels,
+        "groundTruth": st.sampled_from(
+            [None, {"topic": "labels"}, {"topic": "labels", "wait": None}, {"fields": None}]
+        ),
         "reports": st.sampled_from([None, {"enabled": False}, {"url": "https://r.example.com"}, {"gateway": None}]),
         "schemaRegistry": st.sampled_from(
             [None, {"url": "https://r:1"}, {"url": "http://r", "peers": []}, {"existingSecret": "s"}]

@@ -19,6 +19,7 @@ dataMonitor comes first, and is the one of the example pipeline.
       "reference" (dict "content" "" "existingConfigMap" "" "existingClaim" "" "file" "reference.json")
       "replicas" 1
       "config" dict
+      "groundTruth" (dict "topic" "")
       "kafka" (dict "topic" "" "deadLetterTopic" "" "groupId" (printf "data-monitor-%s" $name))
       "persistence" (dict "persistentVolumeClaim" (dict "existingClaim" ""))
       "reports" (dict "url" "" "ingress" (dict "enabled" false "host" "") "gateway" (dict "parentRefs" list "hostnames" list)) -}}
@@ -180,7 +181,20 @@ true
 {{- if (index . 1).reports -}}
 {{- $_ := set $config "report" (dict "directory" "/var/lib/data-monitor/report" "kind" $monitor.reports.kind "every" $monitor.reports.every "keep" (int $monitor.reports.keep) "port" 8001) -}}
 {{- end -}}
+{{- with $monitor.groundTruth -}}
+{{- if .topic -}}
+{{- $_ := set $config "groundTruth" (dict "topic" .topic "fields" (dict "id" .fields.id "value" .fields.value) "wait" .wait "window" .window "capacity" (int .capacity)) -}}
+{{- end -}}
+{{- end -}}
 {{- $config = mergeOverwrite $config (deepCopy $monitor.config) -}}
+{{- if $config.groundTruth -}}
+{{- if eq (include "streaming-monitoring.stateStore" $config) "topic" -}}
+{{- fail (printf "%s.groundTruth needs a single replica, which reads all partitions: %s.replicas: 1, and no %s.config.state.store: topic" $key $key $key) -}}
+{{- end -}}
+{{- if eq (get ($config.kafka | default dict) "format" | default "json") "panes" -}}
+{{- fail (printf "%s.groundTruth needs predictions with an id, and the monitor reads panes" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (gt (int $monitor.replicas) 1) (ne (include "streaming-monitoring.stateStore" $config) "topic") -}}
 {{- fail (printf "%s.replicas is %d, which needs %s.config.state.store: topic" $key (int $monitor.replicas) $key) -}}
 {{- end -}}
