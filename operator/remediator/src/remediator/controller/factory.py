@@ -64,7 +64,7 @@ async def controlling(
     ]
     # Only after the records: it tells what changes about them.
     metadata = Reflector(kube, REMEDIATIONS, config.namespace, records, metadata_only=True)
-    # Each job has a JobManager of its own: connections that are kept for the next look cost the pool more than new ones.
+    # Each job has a JobManager of its own: connections kept for the next look cost the pool more than new ones.
     async with httpx.AsyncClient(timeout=5, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
         partitions, events = Partitions(prometheus), Events(kube, socket.gethostname())
