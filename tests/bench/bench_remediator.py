@@ -7,6 +7,7 @@ less of all.
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import tempfile
@@ -207,13 +208,19 @@ def run(report: Report) -> dict[str, Any]:
     """Measure all of it."""
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as scratch, installations(Path(scratch)) as (plane, place):
-        with place("latency") as installation:
-            figures["latency"] = latency(plane, installation, report)
-        with place("burst") as installation:
+
+        def burst(installation: Installation) -> Resource:
             report(f"{BURST} incidents at once ...")
-            figures["burst"] = load.burst(plane, installation, leading, BURST, GUARDS)
-        with place("ingest") as installation:
-            figures["ingest"] = load.ingest(plane, installation, QUICK, report)
-        with place("footprint") as installation:
-            figures["footprint"] = footprint(installation, report)
+            return load.burst(plane, installation, leading, BURST, GUARDS)
+
+        parts: dict[str, Callable[[Installation], Resource]] = {
+            "footprint": lambda installation: footprint(installation, report),
+            "burst": burst,
+            "latency": lambda installation: latency(plane, installation, report),
+            "ingest": lambda installation: load.ingest(plane, installation, QUICK, report),
+        }
+        for name, measure in parts.items():
+            with place(name) as installation:
+                figures[name] = measure(installation)
+            report(json.dumps({name: figures[name]}))
     return figures
