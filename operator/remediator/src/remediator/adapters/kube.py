@@ -4,6 +4,7 @@ Resources are plain dicts as the API server returns them: the client's model cla
 resources.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -73,6 +74,13 @@ class Page:
     items: list[Resource]
     version: str
     """The resourceVersion of the whole list; a watch goes on from it."""
+
+    async def in_turns(self) -> AsyncIterator[Resource]:
+        """Return one item after the other; after each fifty, whoever else is due gets a turn."""
+        for number, item in enumerate(self.items):
+            yield item
+            if number % 50 == 49:
+                await asyncio.sleep(0)
 
 
 class Kube(Protocol):

@@ -71,11 +71,9 @@ class Reflector:
         version = ""
         async for page in self._kube.pages(self._kind, self._namespace, metadata_only=self._metadata_only):
             version = page.version
-            for number, resource in enumerate(page.items):
+            async for resource in page.in_turns():
                 names.add(resource["metadata"]["name"])
                 self._store.put(resource)
-                if number % 50 == 49:
-                    await asyncio.sleep(0)
         self._store.retain(self._namespace, names)
         self._heard = time.monotonic()
         self._synced.set()

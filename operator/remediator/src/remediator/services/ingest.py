@@ -13,7 +13,7 @@ from remediator.api.alertmanager import Alert, Webhook
 from remediator.api.policy import PolicySpec
 from remediator.api.remediation import PolicyReference, RemediationSpec, TargetReference
 from remediator.core.incident import Answer
-from remediator.core.matching import ByName, first_mismatch, target_query
+from remediator.core.matching import ByConsumerGroup, ByName, first_mismatch, target_query
 from remediator.services.incidents import Incidents
 from remediator.services.index import Policy, Target, to_policy, to_target
 from remediator.services.resources import alert_reference, first_error, missing_target
@@ -114,26 +114,27 @@ class Ingest:
         query = target_query(policy.target, alert.labels)
         found: list[Target] = []
         if query.namespace in self._target_namespaces:
-            if isinstance(query, ByName):
-                found = await self._by_name(query.namespace, query.name) if query.name else []
-            elif query.group:
-                found = await self._by_group(query.namespace, query.group)
+            found = self._known_targets(query) or await targets_now(self._kube, query)
         # An alert that finds no target still gets its record, so that somebody sees why nothing happened.
         return [target.ref for target in found] or [missing_target(query)]
 
-    async def _by_name(self, namespace: str, name: str) -> list[Target]:
-        known = self._watched.targets.get(namespace, name) if self._watched.targets_fresh(namespace) else None
-        if known is not None:
-            return [known]
-        resource = await self._kube.get(FLINK_DEPLOYMENTS, namespace, name)
-        return [to_target(resource)] if resource else []
+    def _known_targets(self, query: ByName | ByConsumerGroup) -> list[Target]:
+        if not self._watched.targets_fresh(query.namespace):
+            return []
+        if isinstance(query, ByName):
+            known = self._watched.targets.get(query.namespace, query.name)
+            return [known] if known is not None else []
+        return self._watched.targets.by_consumer_group(query.namespace, query.group)
 
-    async def _by_group(self, namespace: str, group: str) -> list[Target]:
-        known = self._watched.targets.by_consumer_group(namespace, group)
-        if known and self._watched.targets_fresh(namespace):
-            return known
-        targets = map(to_target, await self._kube.list_all(FLINK_DEPLOYMENTS, namespace))
-        return [target for target in targets if group in target.consumer_groups]
+
+async def targets_now(kube: Kube, query: ByName | ByConsumerGroup) -> list[Target]:
+    """Return the FlinkDeployments that are asked for, as the API server has them; none for an empty name or group.
+    Raises KubeError."""
+    if isinstance(query, ByName):
+        one = await kube.get(FLINK_DEPLOYMENTS, query.namespace, query.name) if query.name else None
+        return [to_target(one)] if one else []
+    all_of_them = await kube.list_all(FLINK_DEPLOYMENTS, query.namespace) if query.group else []
+    return [target for target in map(to_target, all_of_them) if query.group in target.consumer_groups]
 
 
 class _Policies:

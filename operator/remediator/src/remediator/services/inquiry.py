@@ -11,22 +11,23 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from remediator.adapters.flink_rest import FlinkRest
-from remediator.adapters.kube import FLINK_DEPLOYMENTS, POLICIES, Kube, Resource
+from remediator.adapters.kube import POLICIES, Kube, Resource
 from remediator.adapters.prometheus import Prometheus
 from remediator.api.alertmanager import Alert
 from remediator.api.policy import PolicySpec
-from remediator.api.reasons import Phase
+from remediator.api.reasons import Phase, Reason
 from remediator.api.remediation import PolicyReference, RemediationSpec, TargetReference
 from remediator.core.decide import decide
 from remediator.core.decision import Act, Decision
 from remediator.core.frozen import in_force, thaw
-from remediator.core.matching import ByName, first_mismatch, target_query
+from remediator.core.matching import first_mismatch, target_query
 from remediator.core.naming import digest
 from remediator.core.record import describe
 from remediator.core.schedule import observes
 from remediator.services.documents import BadInput
 from remediator.services.gather import Clock, Gatherer
-from remediator.services.index import Policy, PolicyIndex, TargetIndex, to_policy, to_target
+from remediator.services.index import Policy, PolicyIndex, TargetIndex, to_policy
+from remediator.services.ingest import targets_now
 from remediator.services.partitions import Partitions
 from remediator.services.records import Records
 from remediator.services.resources import (
@@ -112,13 +113,7 @@ class Inquiry:
 
     async def _targets(self, policy: PolicySpec, labels: Mapping[str, str]) -> list[TargetReference]:
         query = target_query(policy.target, labels)
-        if isinstance(query, ByName):
-            one = await self._kube.get(FLINK_DEPLOYMENTS, query.namespace, query.name) if query.name else None
-            found = [one] if one else []
-        else:
-            listed = await self._kube.list_all(FLINK_DEPLOYMENTS, query.namespace) if query.group else []
-            found = [resource for resource in listed if query.group in to_target(resource).consumer_groups]
-        return [to_target(resource).ref for resource in found] or [missing_target(query)]
+        return [target.ref for target in await targets_now(self._kube, query)] or [missing_target(query)]
 
     async def _about(self, policy: Policy, spec: PolicySpec, target: TargetReference, alert: Alert) -> Explanation:
         for record in self._records:
@@ -146,7 +141,7 @@ class Inquiry:
             return Explanation(name, spec.target, record, "", status.reason, said)
         if policy is None or policy.spec is None:
             problem = f"The policy is invalid: {policy.problem}" if policy else "The policy is gone."
-            reason = "PolicyInvalid" if policy else "PolicyNotFound"
+            reason = Reason.POLICY_INVALID if policy else Reason.POLICY_NOT_FOUND
             return Explanation(name, spec.target, record, "Refuse", reason, problem)
         try:
             counts = in_force(thaw(status.policy), policy.spec) or policy.spec
@@ -167,12 +162,13 @@ def _read(resource: Resource) -> Remediation:
         raise BadInput(f"{resource['metadata']['name']} cannot be read: {first_error(error)}") from None
 
 
-def _told(decision: Decision, observed: bool) -> tuple[str, str]:
+def _told(decision: Decision, observed: bool) -> tuple[Reason, str]:
     if not isinstance(decision, Act):
-        return str(decision.reason), decision.message
+        return decision.reason, decision.message
     plan = decision.plan
     does = f"Would {describe(plan)}; the policy only observes." if observed else f"{describe(plan)} ({plan.method})."
-    return ("ObserveMode" if observed else "Planned"), " ".join(filter(None, (does, *plan.warnings, plan.sizing)))
+    reason = Reason.OBSERVE_MODE if observed else Reason.PLANNED
+    return reason, " ".join(filter(None, (does, *plan.warnings, plan.sizing)))
 
 
 def _why_not(policy: Policy, labels: Mapping[str, str]) -> str:

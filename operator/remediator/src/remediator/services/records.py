@@ -85,10 +85,8 @@ class Records:
     async def load(self, kube: Kube, namespace: str) -> None:
         """Take all there are. Raises KubeError."""
         async for page in kube.pages(REMEDIATIONS, namespace):
-            for number, resource in enumerate(page.items):
+            async for resource in page.in_turns():
                 self.take(resource)
-                if number % 50 == 49:
-                    await asyncio.sleep(0)
 
     async def refresh(self, kube: Kube, namespace: str, target: TargetReference) -> None:
         """Read those of a target anew. Raises KubeError."""
