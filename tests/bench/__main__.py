@@ -17,6 +17,8 @@ from pathlib import Path
 
 _HERE = Path(__file__).parent
 _OUTPUT = Path("build/bench.json")
+_BY_NAME_ONLY = {"recovery"}
+"""Those that take a cluster, and more than an hour."""
 
 
 def names() -> list[str]:
@@ -27,8 +29,11 @@ def names() -> list[str]:
 def main() -> int:
     """Run what was asked for; figures of the others stay as they are in the file."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which: {', '.join(names())} (all)")
-    wanted = parser.parse_args().names or names()
+    usual = [name for name in names() if name not in _BY_NAME_ONLY]
+    others = ", ".join(_BY_NAME_ONLY)
+    help_text = f"which: {others}, {', '.join(usual)} (all but {others})"
+    parser.add_argument("names", nargs="*", metavar="NAME", help=help_text)
+    wanted = parser.parse_args().names or usual
     if unknown := set(wanted) - set(names()):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     figures = json.loads(_OUTPUT.read_text()) if _OUTPUT.exists() else {}

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -85,16 +86,25 @@ def spread(milliseconds: list[float]) -> Resource:
 
 def alert_to_patch(installation: Installation, names: Iterator[int]) -> list[float]:
     """Return milliseconds from the moment at which an alert is posted to the accepted patch, one after the other."""
+    world = installation.world
     receiver = next(p for p in installation.processes if hasattr(p, "send") and p.exit_code is None)
     waits = []
     for _ in range(ALERTS):
-        job = installation.world.add(f"job-{next(names)}", guards=GUARDS, actions=load.ACTIONS)
+        job = world.add(f"job-{next(names)}", guards=GUARDS, actions=load.ACTIONS)
         time.sleep(0.2)  # the watches hear of the job, as they have of one that has run for a while
         posted = datetime.now(UTC)
-        receiver.send(job.alert())  # type: ignore[attr-defined]
-        patched = datetime.fromisoformat(job.reached("Succeeded")["times"]["patched"])
-        waits.append((patched - posted).total_seconds() * 1000)
+        (name,) = receiver.send(job.alert())["created"]  # type: ignore[attr-defined]
+        record = partial(world.get, world.path(REMEDIATION, load.RECORDS, name))
+        times = eventually(lambda record=record: _succeeded(record()))
+        waits.append((datetime.fromisoformat(times["patched"]) - posted).total_seconds() * 1000)
     return waits
+
+
+def _succeeded(record: Resource) -> Resource | None:
+    """Return the times of a record, once it has succeeded. Only this one is read: a list of 10,000 takes the API server
+    seconds."""
+    status: Resource = record.get("status") or {}
+    return status["times"] if status.get("phase") == "Succeeded" else None
 
 
 def floor(installation: Installation, model: Resource) -> list[float]:

@@ -16,8 +16,8 @@ from remediator.adapters.kube import (
 )
 from remediator.api.names import ENABLED_LABEL, PLAN_ANNOTATION
 
-from services.api_server import Request
-from services.world import JOB, NAMESPACE, World, alert, notify, phase, reason
+from services.api_server import Request, at_once
+from services.world import JOB, NAMESPACE, World, alert, as_the_plan_is_written, notify, phase, reason
 
 SCALE: Resource = {"type": "Scale", "scale": {"factor": 2, "max": 8}}
 RESTART: Resource = {"type": "Restart"}
@@ -169,14 +169,11 @@ STOPS: dict[str, tuple[Callable[[World], None], str, str]] = {
 async def test_what_stops_it_is_asked_again_right_before_the_patch(stop: str) -> None:
     world = World()
     controller = world.controller()
-    await incident(world)
-    name = world.record()["metadata"]["name"]
-    world.now += seconds(5)
-    await controller.step(name)
-    assert phase(world.record()) == "Executing"
     act, expected, why = STOPS[stop]
-    act(world)
-    await controller.run(seconds(5))
+    world.server.before = as_the_plan_is_written(world, act)
+    await incident(world)
+    await controller.run(seconds(8))
+    assert world.server.before is at_once, "no plan was written"
     assert (phase(world.record()), reason(world.record())) == (expected, why)
     assert generation(world) == 3
     assert PLAN_ANNOTATION not in world.target()["metadata"]["annotations"]

@@ -11,7 +11,7 @@ from remediator.api.names import CONTROLLER_LEASE, STOP_ANNOTATION
 from remediator.services.stop import StopSwitch
 
 from services.api_server import Request
-from services.world import JOB, NAMESPACE, Controller, World, alert, notify, phase, reason
+from services.world import JOB, NAMESPACE, World, alert, as_the_plan_is_written, notify, phase, reason
 
 
 async def incident(world: World, seconds: float = 30) -> None:
@@ -65,31 +65,29 @@ async def test_what_is_in_flight_is_finished() -> None:
     assert phase(world.record()) == "Succeeded"
 
 
-async def planned(world: World) -> tuple[str, Controller]:
-    """Let a plan be written by a controller that does not see its Lease from then on."""
+async def plan(world: World) -> str:
+    """Let a controller, which does not see its Lease otherwise, make a plan; returns the record's name."""
     controller = world.controller()
+    controller.renews = False
     await notify(world.ingest(), alert())
-    name = world.record()["metadata"]["name"]
+    name = str(world.record()["metadata"]["name"])
     await controller.step(name)
     world.now += timedelta(seconds=5)
     await controller.step(name)
-    assert phase(world.record()) == "Executing"
-    controller.renews = False
-    return name, controller
+    return name
 
 
 async def test_it_is_read_right_before_the_patch() -> None:
     world = World()
-    name, controller = await planned(world)
-    world.stop("ada")
-    await controller.step(name)
+    world.server.before = as_the_plan_is_written(world, lambda w: w.stop("ada"))
+    await plan(world)
     assert (phase(world.record()), reason(world.record())) == ("Pending", "Paused")
+    assert [entry["reason"] for entry in world.status()["timeline"]][-2:] == ["Planned", "Paused"]
     assert not world.patches()
 
 
 async def test_nothing_is_patched_while_nobody_knows_whether_it_is_stopped() -> None:
     world = World()
-    name, controller = await planned(world)
 
     async def silent(request: Request) -> None:
         if request.kind == LEASES:
@@ -97,7 +95,10 @@ async def test_nothing_is_patched_while_nobody_knows_whether_it_is_stopped() -> 
 
     world.server.before = silent
     with pytest.raises(Unavailable):
-        await controller.step(name)
+        await plan(world)
+    assert phase(world.record()) == "Executing"
+    with pytest.raises(Unavailable):
+        await world.controller().step(world.record()["metadata"]["name"])
     assert not world.patches()
 
 

@@ -1,7 +1,7 @@
 """A namespace with the real services on an API server in memory. Time passes only when a test says so."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -44,7 +44,7 @@ from remediator.services.watched import Watched
 from worlds import NOW, flink_resource
 
 from services import outside
-from services.api_server import ApiServer
+from services.api_server import ApiServer, Request, at_once
 
 NAMESPACE = "streaming"
 JOB = "ml-recommender"
@@ -364,6 +364,17 @@ def at(seconds: float) -> str:
 async def notify(receiver: Receiver, *alerts: Resource) -> Receipt:
     """Send a notification to a receiver."""
     return await receiver.ingest(Webhook(version="4", group_key="{}", alerts=list(alerts)))
+
+
+def as_the_plan_is_written(world: World, act: Callable[[World], None]) -> Callable[[Request], Awaitable[None]]:
+    """Return a hook that lets something happen once, while a plan is under way to the API server."""
+
+    async def hook(request: Request) -> None:
+        if request.verb == "replace_status" and phase(request.body) == "Executing":
+            world.server.before = at_once
+            act(world)
+
+    return hook
 
 
 async def at_the_same_time(*coroutines: Any) -> list[Any]:

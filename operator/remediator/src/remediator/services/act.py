@@ -22,7 +22,7 @@ from remediator.core.interventions import heeded, told
 from remediator.core.patch import inverse_id
 from remediator.core.record import advance, describe, end_attempt
 from remediator.core.schedule import observes
-from remediator.services.gather import Clock, Gatherer
+from remediator.services.gather import Clock, Gatherer, RightNow
 from remediator.services.recorder import Recorder
 from remediator.services.resources import Remediation
 
@@ -42,10 +42,10 @@ class Actor:
         self._recorder = recorder
         self._clock = clock
 
-    async def execute(self, remediation: Remediation, frozen: PolicySpec | None) -> timedelta:
-        """Apply the plan's patch, unless it was applied already or the policy or the target forbid it now."""
+    async def execute(self, remediation: Remediation, frozen: PolicySpec | None, now: RightNow) -> timedelta:
+        """Apply the plan's patch, unless it was applied already or the policy or the target forbid it ``now``."""
         plan, status = _plan(remediation), remediation.status
-        live, target, stops = await self._gatherer.right_now(remediation)
+        live, target, stops = now
         policy = None if live is None or live.spec is None else in_force(frozen, live.spec)
         if isinstance(target, Unreadable):
             return await self._not_now(remediation, Reason.TARGET_UNREADABLE, f"It cannot be read any more: {target}.")
@@ -75,8 +75,7 @@ class Actor:
             if not verification.still_asked(plan, target):
                 message = "The API server dropped a field of the patch: this version of Flink's operator lacks it."
                 return await self.finish(remediation, Phase.FAILED, Reason.PATCH_NOT_KEPT, message)
-        now = self._clock()
-        times = status.times.model_copy(update={"patched": now})
+        times = status.times.model_copy(update={"patched": self._clock()})
         message = f"{describe(plan)}: the FlinkDeployment is patched."
         await self._record(remediation, Phase.VERIFYING, Reason.PATCHED, message, times=times)
         return WHILE_VERIFYING

@@ -29,6 +29,10 @@ _ASKED_BY = frozenset({Reason.APPROVAL_REQUIRED, Reason.STORM})
 _ASKED_FOR = timedelta(minutes=15)
 
 
+RightNow = tuple[Policy | None, FlinkDeployment | Unreadable | None, tuple[str, ...]]
+"""The policy, the target and the requests to stop everything, as the API server has them."""
+
+
 class Gatherer:
     """Reads from all outside systems; writes nowhere."""
 
@@ -67,11 +71,8 @@ class Gatherer:
         resource = await self._kube.get(POLICIES, remediation.namespace, remediation.spec.policy_ref.name)
         return None if resource is None else to_policy(resource)
 
-    async def right_now(
-        self, remediation: Remediation
-    ) -> tuple[Policy | None, FlinkDeployment | Unreadable | None, tuple[str, ...]]:
-        """Return the policy, the target and the requests to stop everything as the API server has them at this moment:
-        what a patch depends on."""
+    async def right_now(self, remediation: Remediation) -> RightNow:
+        """Return what a patch depends on as the API server has it at this moment."""
 
         async def target() -> FlinkDeployment | Unreadable | None:
             try:

@@ -1,6 +1,7 @@
 """Takes one FlinkRemediation one step further: reads it anew, decides what is next, and hands what has a plan on.
 
-Every step does one thing and writes the status. Who crashes in between finds out by the next step.
+Every step does one thing and writes the status; a plan that is written is carried out in the same step, for while it is
+written, what the patch depends on is read. Who crashes in between finds out by the next step.
 """
 
 import asyncio
@@ -102,7 +103,7 @@ class Reconciler:
             text = f"The policy in status.policy cannot be read: {error}"
             return await self._without_policy(remediation, Refuse(Reason.POLICY_INVALID, text))
         if remediation.status.phase is Phase.EXECUTING:
-            return await self._actor.execute(remediation, frozen)
+            return await self._actor.execute(remediation, frozen, await self._gatherer.right_now(remediation))
         live, trouble = await self._policy(remediation)
         policy = in_force(frozen, live)
         match remediation.status.phase:
@@ -256,25 +257,25 @@ class Reconciler:
         approval = self._answer(remediation) if approved else None
         if confirmed and not before.checkpoint_path:
             before = before.model_copy(update={"checkpoint": confirmed.id, "checkpoint_path": confirmed.path})
-        await self._recorder.record(
-            remediation,
-            advance(
-                status,
-                now,
-                Phase.EXECUTING,
-                Reason.PLANNED,
-                " ".join((f"{describe(plan)} ({plan.method}).", *agreed, *plan.warnings, *_seen(plan, snapshot))),
-                plan=plan,
-                action=describe(plan),
-                policy=status.policy or freeze(snapshot.policy),
-                interventions=heeded(status, approval),
-                attempts=begin_attempt(status, now, plan),
-                before=before,
-                after=None,
-                times=Times(planned=now, approval_requested=status.times.approval_requested),
-            ),
+        planned = advance(
+            status,
+            now,
+            Phase.EXECUTING,
+            Reason.PLANNED,
+            " ".join((f"{describe(plan)} ({plan.method}).", *agreed, *plan.warnings, *_seen(plan, snapshot))),
+            plan=plan,
+            action=describe(plan),
+            policy=status.policy or freeze(snapshot.policy),
+            interventions=heeded(status, approval),
+            attempts=begin_attempt(status, now, plan),
+            before=before,
+            after=None,
+            times=Times(planned=now, approval_requested=status.times.approval_requested),
         )
-        return AT_ONCE
+        written, seen = await asyncio.gather(
+            self._recorder.record(remediation, planned), self._gatherer.right_now(remediation)
+        )
+        return await self._actor.execute(written, thaw(planned.policy), seen)
 
 
 class Locks:

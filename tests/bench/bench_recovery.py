@@ -1,0 +1,197 @@
+"""Recovery from one overload by nobody, by Flink's autoscaler and by the remediator, one after the other on a cluster.
+
+Each contender gets a fresh installation of the chart with the demo's values for the scenario ``scale``: the same job at
+parallelism 2, and the same step of the load. It takes an hour and a half; BENCH_QUICK=1 watches each for ten minutes
+and sizes for one rate. CONTENDERS and RATES choose others, separated by commas; CLUSTER names the provider.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cluster.__main__ import KUBECONFIG, choose, up
+from cluster.steps import Steps
+
+from bench import comparison
+from demo.incident import LAG_LIMIT, Incident, Sample
+from demo.install import NAMESPACE, install, last_values, prepare_chart, profiles, uninstall
+from demo.kube import ROOT, Cluster
+from demo.pipeline import PIPELINE, Pipeline
+from demo.scenarios import SCENARIOS
+
+QUICK = bool(os.environ.get("BENCH_QUICK"))
+DEMO = ROOT / "demo"
+OUT = ROOT / "build/recovery"
+OVERLOAD = 800
+RATES = [int(rate) for rate in os.environ.get("RATES", "800" if QUICK else "650,700,800,900,1000").split(",")]
+DRAIN_WITHIN = timedelta(minutes=10)
+SETTLED = timedelta(seconds=30)
+"""How long the lag has to stay low for the backlog to count as drained."""
+EVERY = 2.0
+Values = dict[str, Any]
+Report = Callable[[str], None]
+
+_OBSERVE: Values = {"remediator": {"policies": {"high-kafka-lag": {"spec": {"mode": "Observe"}}}}}
+_TUNED = {
+    # The shortest that its documentation shows, and one minute to catch up in.
+    "job.autoscaler.stabilization.interval": "1m",
+    "job.autoscaler.metrics.window": "1m",
+    "job.autoscaler.catch-up.duration": "1m",
+    "job.autoscaler.restart.time": "30s",
+    "job.autoscaler.target.utilization": "0.6",
+}
+
+
+def _autoscaled(**keys: str) -> Values:
+    configuration = {"job.autoscaler.enabled": "true", "job.autoscaler.vertex.max-parallelism": "8", **keys}
+    return {**_OBSERVE, "pipeline": {"extraFlinkConfiguration": configuration}}
+
+
+def _sized() -> Values:
+    step = {"toDrainWithin": f"{DRAIN_WITHIN.total_seconds():.0f}s", "max": 8, "strategy": "Auto"}
+    policy = {"spec": {"actions": [{"type": "Scale", "scale": step, "timeout": "10m"}]}}
+    return {"remediator": {"policies": {"high-kafka-lag": policy}}}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who is to end an overload, at which load, and how long that is waited for."""
+
+    name: str
+    values: Values
+    rate: int = OVERLOAD
+    minutes: float = 10
+
+
+CONTENDERS = [
+    Contender("nobody", _OBSERVE, minutes=5),
+    Contender("autoscaler_defaults", _autoscaled(), minutes=10 if QUICK else 30),
+    Contender("autoscaler_tuned", _autoscaled(**_TUNED), minutes=10 if QUICK else 15),
+    Contender("by_factor", {}),
+    *(Contender(f"sized_{rate}", _sized(), rate=rate, minutes=15) for rate in RATES),
+]
+
+
+@dataclass
+class Course:
+    """What was seen of an overload; times are in seconds from its beginning."""
+
+    incident: Incident
+    starts: list[str] = field(default_factory=list)
+    """When the job was submitted, by Flink's operator: each entry one start."""
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        return self.incident.samples
+
+    def seconds(self, moment: datetime) -> float:
+        return (moment - self.incident.start).total_seconds()
+
+    def first(self, condition: Callable[[Sample], bool]) -> float | None:
+        """Return when a condition was first seen to hold."""
+        return next((round(self.seconds(s.time), 1) for s in self.samples if condition(s)), None)
+
+    def drained(self) -> float | None:
+        """Return when the lag fell below the limit to stay there, after it had been above."""
+        above = [s.time for s in self.samples if s.lag is not None and s.lag >= LAG_LIMIT]
+        if not above or self.samples[-1].time - above[-1] < SETTLED:
+            return None
+        return round(next(self.seconds(s.time) for s in self.samples if s.time > above[-1]), 1)
+
+    def late(self) -> int:
+        """Return how many events arrived while more waited than the alert allows."""
+        steps = pairwise(self.samples)
+        return round(sum(a.rate * (b.time - a.time).total_seconds() for a, b in steps if (a.lag or 0) >= LAG_LIMIT))
+
+
+def run(report: Report) -> Values:
+    """Measure the contenders; writes the course of each and a picture to build/recovery."""
+    wanted = os.environ.get("CONTENDERS", "").split(",")
+    contenders = [c for c in CONTENDERS if wanted == [""] or c.name in wanted]
+    provider = os.environ.get("CLUSTER") or choose()
+    steps = Steps()
+    up(provider, steps)
+    OUT.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(KUBECONFIG, NAMESPACE)
+    figures, courses = {}, {}
+    for contender in contenders:
+        report(f"{contender.name}: {contender.rate} events/s")
+        _install(cluster, provider, contender, steps)
+        courses[contender.name] = course = _overload(cluster, contender, steps)
+        figures[contender.name] = _figures(cluster, contender, course)
+        report(json.dumps({contender.name: figures[contender.name]}))
+    picture = OUT / "recovery.svg"
+    picture.write_text(comparison.draw({name: course.incident for name, course in courses.items()}, LAG_LIMIT))
+    report(f"written: {picture}")
+    return {"cluster": provider, "drain_within_s": DRAIN_WITHIN.total_seconds(), **figures}
+
+
+def _install(cluster: Cluster, provider: str, contender: Contender, steps: Steps) -> None:
+    uninstall(cluster, steps.say)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as own:
+        yaml.safe_dump(contender.values, own)
+        own.flush()
+        demo = [DEMO / "values.yaml", DEMO / "values-scale.yaml"]
+        values = [*profiles(provider), *demo, *last_values(provider), Path(own.name)]
+        install(cluster, prepare_chart(provider, OUT / "chart"), values, steps.say)
+
+
+def _overload(cluster: Cluster, contender: Contender, steps: Steps) -> Course:
+    scenario = SCENARIOS["scale"]
+    pipeline = Pipeline(cluster, scenario.alert)
+    pipeline.wait_running(steps.say)
+    pipeline.set_rate(scenario.healthy_rate)
+    pipeline.wait_healthy(steps.say)
+    pipeline.wait_calm(steps.say)
+    pipeline.set_rate(contender.rate)
+    course = Course(Incident(start=datetime.now(UTC), alert=scenario.alert))
+    deadline = time.monotonic() + contender.minutes * 60
+    while time.monotonic() < deadline and not _over(course):
+        course.incident.samples.append(pipeline.sample(course.incident.start))
+        start = cluster.at_once().flink_deployment(PIPELINE)["status"]["jobStatus"].get("startTime")
+        if start and start not in course.starts:
+            course.starts.append(start)
+        time.sleep(EVERY)
+    return course
+
+
+def _over(course: Course) -> bool:
+    scaled = any((s.parallelism or 0) > 2 for s in course.samples[-1:])
+    return scaled and course.drained() is not None
+
+
+def _figures(cluster: Cluster, contender: Contender, course: Course) -> Values:
+    remediation = Pipeline(cluster, course.incident.alert).remediation(course.incident.start)
+    status = (remediation or {}).get("status") or {}
+    plan, drained = status.get("plan") or {}, course.drained()
+    fired = course.first(lambda s: s.alert == "firing")
+    sizes = [s.parallelism for s in course.samples if s.parallelism]
+    restarts = cluster.promql(
+        f'sum(increase(flink_jobmanager_job_numRestarts{{app="{PIPELINE}"}}[{len(course.samples) * 5}s]))'
+    )
+    return {
+        "events_per_second": contender.rate,
+        "watched_s": round(course.seconds(course.samples[-1].time)),
+        "alert_after_s": fired,
+        "scaled_after_s": course.first(lambda s: (s.parallelism or 0) > 2),
+        "parallelism": sizes[-1] if sizes else None,
+        "parallelisms": [size for n, size in enumerate(sizes) if n == 0 or size != sizes[n - 1]],
+        "drained_after_s": drained,
+        "drained_after_alert_s": round(drained - fired, 1) if drained is not None and fired is not None else None,
+        "highest_lag": max((s.lag for s in course.samples if s.lag is not None), default=None),
+        "late_events": course.late(),
+        "submissions": len(course.starts),
+        "restarts_of_the_running_job": round(float(restarts[0]["value"][1])) if restarts else None,
+        "sizing": plan.get("sizing", ""),
+        "remediation": " ".join(filter(None, [status.get("phase"), status.get("reason"), status.get("action")])),
+    }

@@ -1,0 +1,38 @@
+"""The picture of several courses of one overload: lag and parallelism over time, a line for each."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from demo.incident import Incident
+
+
+def draw(courses: Mapping[str, Incident], limit: float) -> str:
+    """Return the picture as SVG; ``limit`` is the alert's threshold. Where nobody answered, a line has a gap."""
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "streaming-monitoring", "font.size": 9}):
+        figure = Figure(figsize=(10, 6))
+        lag, parallelism = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        for name, course in courses.items():
+            minutes = [(s.time - course.start).total_seconds() / 60 for s in course.samples]
+            lags = [math.nan if s.lag is None else s.lag for s in course.samples]
+            lag.plot(minutes, lags, linewidth=1.4, label=name.replace("_", " "))
+            sizes = [math.nan if s.parallelism is None else s.parallelism for s in course.samples]
+            parallelism.step(minutes, sizes, where="post", linewidth=1.4)
+        lag.axhline(limit, color="#d64541", linewidth=0.9, linestyle="--", label=f"threshold {limit:g}")
+        lag.set_ylabel("records that wait")
+        lag.legend(fontsize=8)
+        parallelism.set_ylabel("parallelism")
+        parallelism.set_xlabel("minutes from the overload")
+        parallelism.yaxis.set_major_locator(MaxNLocator(integer=True))
+        for axes in (lag, parallelism):
+            axes.grid(alpha=0.25)
+            axes.set_ylim(bottom=0)
+        out = io.StringIO()
+        figure.savefig(out, format="svg", metadata={"Date": None, "Title": "Recovery from one overload"})
+    return out.getvalue()
