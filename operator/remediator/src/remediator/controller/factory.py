@@ -1,6 +1,7 @@
 """Puts the controller's services together, and runs what they need beside kopf."""
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -90,6 +91,8 @@ async def controlling(
         try:
             await reflectors[0].synced()
             await _load(records, kube, config.namespace)
+            # Modules and records stay: a full collection that looks through them stops the event loop for 0.1 s.
+            gc.freeze()
             for record in records:
                 if record.in_work:
                     queue.add(record.sibling.name)

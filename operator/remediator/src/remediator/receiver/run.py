@@ -1,6 +1,7 @@
 """Runs the receiver until it is told to stop."""
 
 import asyncio
+import gc
 import signal
 from datetime import UTC, datetime, timedelta
 
@@ -40,6 +41,7 @@ async def run(config: ReceiverConfig) -> None:
         resync = Resync(alertmanager, ingest, incidents, lambda: datetime.now(UTC))
         comparing = asyncio.create_task(_compare(resync, config.resync_period)) if config.alertmanager_urls else None
         async with watched.watching():
+            gc.freeze()  # what is there stays: a full collection that looks through it stops the event loop for 50 ms
             try:
                 await web.TCPSite(runner, port=config.port, ssl_context=tls).start()
                 await stop.wait()
