@@ -1,4 +1,5 @@
-"""*Data drift*: which features moved away from what the model was trained on, and whether the score can be trusted."""
+"""*Data drift*: which features moved away from what the model was trained on, whether the score can be trusted, and how
+good the model is, where that is known later."""
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
@@ -24,6 +25,7 @@ def build() -> builders.Dashboard:
     add_row(dashboard, "", _now())
     add_row(dashboard, "By feature and segment", _features())
     add_row(dashboard, "Can the score be trusted?", _trust())
+    add_row(dashboard, "How good is the model? With ground truth only", _quality())
     return dashboard
 
 
@@ -173,6 +175,62 @@ def _trust() -> list[Panel]:
             "percent",
             Query(LATE, _NAME),
             alert="LateDataRateHigh",
+            span=6,
+        ),
+    ]
+
+
+def _largest(metric: str) -> str:
+    return f"max by (cluster, namespace, model) ({metric}{{{MODEL}}})"
+
+
+def _quality() -> list[Panel]:
+    return [
+        graph(
+            "Accuracy",
+            "Share of right predictions among those of the window whose ground truth has come, where a category or a "
+            "boolean is predicted.",
+            "percentunit",
+            Query(_largest("prediction_accuracy"), _NAME),
+            alert="MLModelQualityLow",
+            span=6,
+            top=1,
+        ),
+        graph(
+            "Error",
+            "How far predicted numbers are from the ground truth, in their unit. A bias as large as the mean: all are "
+            "off in one direction. A root mean square many times the mean: few are far off.",
+            "short",
+            Query(_largest("prediction_mean_absolute_error"), f"{_NAME} mean"),
+            Query(_largest("prediction_root_mean_squared_error"), f"{_NAME} root mean square"),
+            Query(_largest("prediction_bias"), f"{_NAME} bias"),
+            runbook="MLModelErrorHigh",
+            span=6,
+            bottom=None,
+        ),
+        graph(
+            "Predictions with their label",
+            "Share of the window's predictions that were joined with their ground truth. A share that changes makes "
+            "accuracy and error tell of other cases than before.",
+            "percentunit",
+            Query(_largest("ground_truth_joined_ratio"), _NAME),
+            span=6,
+            top=1,
+        ),
+        graph(
+            "Joined and dropped",
+            "Predictions per second that were joined with their label, and predictions and labels that were not. wait: "
+            "the other one is late or never comes; invalid: no id, or a value of another type.",
+            "cps",
+            Query(
+                f"sum by (cluster, namespace, model) (rate(ground_truth_joined_total{{{MODEL}}}[$__rate_interval]))",
+                f"{_NAME} joined",
+            ),
+            Query(
+                "sum by (cluster, namespace, model, what, reason) "
+                f"(rate(ground_truth_dropped_total{{{MODEL}}}[$__rate_interval]))",
+                f"{_NAME} {{{{what}}}}: {{{{reason}}}}",
+            ),
             span=6,
         ),
     ]

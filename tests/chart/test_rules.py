@@ -27,7 +27,8 @@ def lag(rendered: Render, **override: object) -> Object:
 
 
 def test_rules_are_the_files_unchanged(rendered: Render) -> None:
-    on = {"files": {"trends": True, "brokers": True}, "overrides": {"DataMonitorStale": {"enabled": True}}}
+    off_by_default = {"DataMonitorStale": {"enabled": True}, "MLModelErrorHigh": {"enabled": True}}
+    on = {"files": {"trends": True, "brokers": True, "model-quality": True}, "overrides": off_by_default}
     # Where there is a Grafana, RemediationEnded links to it.
     without_grafana = {"grafana": {"enabled": False}}
     rules = rendered(values={"rules": on, "kube-prometheus-stack": without_grafana}).of("PrometheusRule")
@@ -86,6 +87,25 @@ def test_a_data_monitor_that_is_not_installed_is_not_missed(rendered: Render) ->
     wanted = {"rules": {"overrides": {"DataMonitorStale": {"enabled": True}}}}
     assert "DataMonitorStale" in alerts(rendered(values=wanted).of("PrometheusRule"))
     assert "DataMonitorStale" in alerts(rendered(values={"pipeline": {"enabled": True}}).of("PrometheusRule"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pipeline": {"enabled": True}, "dataMonitor": {"groundTruth": {"topic": "labels"}}},
+        {"pipeline": {"enabled": True}, "dataMonitor": {"config": {"groundTruth": {"topic": "labels"}}}},
+        {"rules": {"files": {"model-quality": True}}},
+    ],
+)
+def test_alerts_on_the_models_quality_are_on_with_ground_truth(rendered: Render, values: Object) -> None:
+    without = rendered(values={"pipeline": {"enabled": True}}).of("PrometheusRule")
+    assert "streaming-monitoring-model-quality" not in without
+    found = alerts(rendered(values=values).of("PrometheusRule"))
+    assert found["MLModelQualityLow"]["expr"].endswith(") < 0.8")
+    assert "MLModelErrorHigh" not in found, "its threshold depends on the unit of the prediction"
+    rules = values.get("rules", {}) | {"overrides": {"MLModelErrorHigh": {"threshold": 12.5}}}
+    found = alerts(rendered(values={**values, "rules": rules}).of("PrometheusRule"))
+    assert found["MLModelErrorHigh"]["expr"].endswith(") > 12.5")
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,18 @@ OF_THE_DATA_MONITOR = re.compile("(data|prediction)_(drift|monitor)|late_data|ml
 QUIET = {
     "Remediations / Refusals and waits by reason A": "nothing was refused and nothing had to wait",
     "Data drift / Score by segment A": "the example tells no segments apart",
+    **{
+        f"Data drift / {panel}": "the example has no ground truth"
+        for panel in (
+            "Accuracy A",
+            "Error A",
+            "Error B",
+            "Error C",
+            "Predictions with their label A",
+            "Joined and dropped A",
+            "Joined and dropped B",
+        )
+    },
     "Streaming pipeline / Disks of the brokers A": "kubelets are not scraped by the stand-in for kube-prometheus-stack",
     "Streaming pipeline / What Flink's operator cannot do B": "no reconciliation has failed",
 }

@@ -18,12 +18,14 @@ SEVERITIES = {
     "flink.yaml": {"critical", "warning"},
     "kafka.yaml": {"critical"},
     "ml.yaml": {"warning"},
+    "model-quality.yaml": {"warning"},
     "platform.yaml": {"warning"},
     "remediation.yaml": {"critical", "warning", "info"},
     "trends.yaml": {"info"},
 }
 CATEGORIES = {
     "brokers.yaml": {"kafka"},
+    "model-quality.yaml": {"ml"},
     "platform.yaml": {"kafka", "flink"},
     "trends.yaml": {"kafka", "flink", "data-quality", "ml"},
 }
