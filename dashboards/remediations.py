@@ -132,7 +132,6 @@ def _done() -> list[Panel]:
                 f"sum by (cluster, namespace, phase) (streaming:remediator_remediations:increase15m{{{NAMESPACE}}})",
                 "{{phase}}",
             ),
-            span=12,
         ),
         graph(
             "Refusals and waits by reason",
@@ -144,8 +143,18 @@ def _done() -> list[Panel]:
                 f'{{phase=~"Refused|Pending|AwaitingApproval", {NAMESPACE}}})',
                 "{{phase}}: {{reason}}",
             ),
-            span=12,
             runbook="RemediationBudgetExhausted",
+        ),
+        graph(
+            "Findings by type",
+            "FlinkRemediations about whose job the diagnosis found something, by what. What keeps coming back needs "
+            "more than another remediation. The evidence is in the records: kubectl describe frem NAME",
+            "short",
+            Query(
+                "sum by (cluster, namespace, type) "
+                f"(increase(remediator_findings_total{{{NAMESPACE}}}[$__rate_interval]))",
+                "{{type}}",
+            ),
         ),
     ]
 

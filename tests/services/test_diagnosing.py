@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from prometheus_client import REGISTRY
 from remediator.adapters.kube import EVENTS
 from remediator.api.names import APPROVAL_ANNOTATION
 
@@ -29,6 +30,13 @@ def overloaded(world: World) -> dict[str, float]:
 
     world.prometheus.answers = answer
     return numbers
+
+
+def waits_outside() -> float:
+    """About how many FlinkRemediations it was found that the job waits for something outside."""
+    found = REGISTRY.get_sample_value("remediator_findings_total", {"type": "WaitsOutside"})
+    assert found is not None
+    return found
 
 
 async def test_the_finding_is_in_the_record_the_message_and_the_event() -> None:
@@ -79,6 +87,7 @@ async def test_an_approved_plan_is_carried_out_though_the_numbers_have_changed_s
 async def test_after_a_while_it_is_looked_at_anew_and_asked_about_again() -> None:
     world = World()
     numbers = overloaded(world)
+    before = waits_outside()
     sized = [{"type": "Scale", "scale": {"toDrainWithin": "5m", "max": 8}}]
     world.change_policy(actions=sized, guards={"approval": {"required": True, "timeout": "1h"}})
     controller = world.controller()
@@ -89,3 +98,4 @@ async def test_after_a_while_it_is_looked_at_anew_and_asked_about_again() -> Non
     await controller.run(timedelta(minutes=16))
     assert world.status()["proposal"] != asked
     assert "takes 8." in world.status()["message"]
+    assert waits_outside() == before + 1, "what is found again is counted once"

@@ -30,6 +30,7 @@ class Recorder:
         resource = {**remediation.resource, "status": dump(status)}
         resource = await self._kube.replace_status(REMEDIATIONS, remediation.namespace, remediation.name, resource)
         self._records.take(resource)
+        _count_findings(remediation, status)
         written = replace(remediation, resource=resource, status=status)
         before = remediation.status
         if _shown(status) == _shown(before):
@@ -70,6 +71,16 @@ class Recorder:
             and times.finished is not None
         ):
             metrics.ACTION_TO_RECOVERY.observe((times.finished - times.patched).total_seconds())
+
+
+def _count_findings(remediation: Remediation, status: RemediationStatus) -> None:
+    """Count what is found for the first time. The remediation's own status has the new diagnosis already; its resource
+    still has the one before."""
+    written = (remediation.resource.get("status") or {}).get("diagnosis") or {}
+    known = {finding["type"] for finding in written.get("findings", ())}
+    found = {finding.type for finding in status.diagnosis.findings} if status.diagnosis else set()
+    for kind in found - known:
+        metrics.FINDINGS.labels(kind).inc()
 
 
 def _shown(status: RemediationStatus) -> tuple[object, ...]:

@@ -7,6 +7,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from remediator.api.diagnosis import FindingType
+
 _FRACTIONS: Final = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SECONDS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200)
 
@@ -20,6 +22,9 @@ TRANSITIONS = Counter(
 ACTIONS = Counter(
     "remediator_actions_total", "Finished actions by type, outcome and reason.", ["type", "outcome", "reason"]
 )
+FINDINGS = Counter("remediator_findings_total", "FlinkRemediations about whose job it was found, by what.", ["type"])
+for _type in FindingType:
+    FINDINGS.labels(_type)  # From the start, so that the first one is an increase.
 ALERT_TO_ACTION = Histogram(
     "remediator_alert_to_action_seconds",
     "Time from the alert's start to the accepted patch.",
