@@ -6,6 +6,7 @@ import itertools
 import json
 import struct
 import subprocess
+from decimal import Decimal
 
 import fastavro
 import hypothesis.strategies as st
@@ -16,8 +17,9 @@ from data_monitor.adapters.avro_code import compiled
 from data_monitor.adapters.decode import Decoder
 from data_monitor.adapters.formats import Registered
 from data_monitor.adapters.kafka import Unavailable
+from data_monitor.adapters.labels import LabelDecoder
 from data_monitor.adapters.registry import Registry, Schema
-from data_monitor.config import Fields, SchemaRegistry
+from data_monitor.config import Fields, GroundTruth, SchemaRegistry
 from data_monitor.core.columns import Column
 from data_monitor.core.learn import learn
 from data_monitor.errors import InputError
@@ -105,6 +107,74 @@ def test_avro_with_a_schema_that_imports_another_and_one_that_has_grown(registry
     decode = decoder(registry, avro.reader)
     decode.prepare(records)
     assert decode.decode(records).columns[0].tolist() == [1.25, 1.25]
+
+
+def label_decoder(registry, reader):
+    settings = GroundTruth(topic="labels", fields={"id": "trip.id", "value": "truth"})
+    return LabelDecoder(settings, Registered(Registry(SchemaRegistry(url=registry.url)), reader))
+
+
+UUID = "cba079a6-5d6f-4e69-b3ea-13571057afa2"
+
+
+@pytest.mark.parametrize(
+    ("id_type", "id_", "truth_type", "truth", "found"),
+    [
+        ("string", "a", "double", 0.5, ("a", 0.5)),
+        ("long", 7, ["null", "boolean"], True, (7, True)),
+        ("string", "a", ["null", "boolean"], None, ("a", None)),
+        ("string", "a", {"type": "enum", "name": "Kind", "symbols": ["x", "y"]}, "y", ("a", "y")),
+        ("string", "a", ["null", "double", "string"], "yes", ("a", "yes")),
+        ({"type": "string", "logicalType": "uuid"}, UUID, "int", 1, (UUID, 1)),
+        (
+            "string",
+            "a",
+            {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2},
+            Decimal("12.50"),
+            ("a", 12.5),
+        ),
+        ("string", "a", {"type": "array", "items": "int"}, [1], ("a", None)),
+        ("string", "a", "bytes", b"x", ("a", None)),
+    ],
+)
+def test_avro_labels(registry, id_type, id_, truth_type, truth, found):
+    trip = {"type": "record", "name": "Trip", "fields": [{"name": "id", "type": id_type}]}
+    fields = [{"name": "trip", "type": trip}, {"name": "truth", "type": truth_type}]
+    label = {"type": "record", "name": "Label", "fields": fields}
+    registry.add(3, json.dumps(label))
+    good = avro_record({"trip": {"id": id_}, "truth": truth}, label, 3)
+    decode = label_decoder(registry, avro.reader)
+    records = [good, good[:-1], b"\0\0\0\0\x04" + good[5:], b'{"trip": {"id": "a"}, "truth": 1}', b"", None, good]
+    decode.prepare(records)
+    ids, values = decode.decode(records)
+    nothing = [None] * 5
+    assert (ids, values) == ([found[0], *nothing, found[0]], [found[1], *nothing, found[1]])
+
+
+def test_protobuf_labels(registry):
+    file = descriptor_pb2.FileDescriptorProto(name="label.proto", package="shop", syntax="proto3")
+    file.message_type.add(name="Trip", field=[field("id", 1, KINDS.TYPE_INT64)])
+    file.message_type.add(
+        name="Label",
+        field=[
+            field("trip", 1, KINDS.TYPE_MESSAGE, ".shop.Trip"),
+            field("truth", 2, KINDS.TYPE_DOUBLE, proto3_optional=True, oneof_index=0),
+        ],
+    ).oneof_decl.add(name="_truth")
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    made = message_factory.GetMessageClass(pool.FindMessageTypeByName("shop.Label"))
+    registry.add(3, "", "PROTOBUF", serialized=base64.b64encode(file.SerializeToString()).decode())
+    head = b"\0" + (3).to_bytes(4) + bytes([2, 2])
+    records = [
+        head + made(trip={"id": 7}, truth=0.0).SerializeToString(),
+        head + made(trip={"id": 7}).SerializeToString(),
+        head + made(truth=1.0).SerializeToString(),
+        head + b"\xff",
+    ]
+    decode = label_decoder(registry, protobuf.reader)
+    decode.prepare(records)
+    assert decode.decode(records) == ([7, 7, None, None], [0.0, None, 1.0, None])
 
 
 def test_a_registry_that_is_away_is_waited_for(registry):

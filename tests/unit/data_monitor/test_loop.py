@@ -1,13 +1,16 @@
 """The process against a broker: the mock that librdkafka brings along, which speaks Kafka's protocol."""
 
 import bisect
+import io
 import json
 import time
 
+import fastavro
 import pytest
 from data_monitor.__main__ import main
 from mock_broker import MockBroker
 from monitor_process import FIRST_MS, MonitorProcess, predictions, until
+from registry_stand_in import RegistryStandIn
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +206,43 @@ def test_truth_that_comes_later_gives_errors_also_over_a_kill(broker, monitor):
     assert seen["ground_truth_dropped_total|wait|prediction"] == 750
     assert seen["ground_truth_dropped_total|invalid|label"] == 1
     assert seen["ground_truth_waiting|label"] == 1
+
+
+def test_labels_in_avro_wait_for_the_registry_and_lose_nothing(broker, monitor):
+    schema = {
+        "type": "record",
+        "name": "Label",
+        "fields": [{"name": "event_id", "type": "string"}, {"name": "label", "type": ["null", "double"]}],
+    }
+    registry = RegistryStandIn()
+    registry.add(3, json.dumps(schema))
+    registry.down = True
+    parsed = fastavro.parse_schema(schema)
+
+    def label(event, value, number=3):
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, parsed, {"event_id": event["event_id"], "label": value})
+        return b"\0" + number.to_bytes(4) + out.getvalue()
+
+    broker.create("labels")
+    events = [json.loads(text) for text in predictions(1000)]
+    labels = [label(event, event["score"] - 0.5) for event in events[:900]]
+    unreadable = [label(events[900], 1.0, number=4), label(events[901], None), b'{"event_id": "r-902", "label": 1}']
+    broker.send("predictions", map(json.dumps, events))
+    broker.send("labels", [*labels, *unreadable], partitions=4)
+    process = monitor(
+        schemaRegistry={"url": registry.url},
+        groundTruth={"topic": "labels", "format": "avro", "wait": "1m", "window": "1m"},
+    )
+    until(lambda: registry.asked, "the schema is asked for")
+    registry.down = False
+    seen = process.wait_for("ground_truth_joined_total", lambda value: value == 900)
+    seen = process.wait_for("ground_truth_dropped_total|invalid|label", lambda value: value == 3) | seen
+    assert seen["ground_truth_waiting|prediction"] == 100
+    broker.send("predictions", predictions(1000, seed=2, first_ms=FIRST_MS + 70_000))
+    seen = process.wait_for("ground_truth_window_joined", lambda value: value == 900)
+    assert seen["prediction_bias"] == pytest.approx(0.5)
+    registry.close()
 
 
 def saved_records(process):

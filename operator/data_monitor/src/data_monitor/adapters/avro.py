@@ -14,8 +14,8 @@ from data_monitor.adapters.formats import BadSchema, Read
 from data_monitor.adapters.registry import Registry, Schema
 
 _HEAD: Final = 5
-# Numbers as they are: which unit they have is the configuration's word, as with JSON.
-_NUMBERS: Final = ("timestamp-", "local-timestamp-", "time-", "date")
+# As they are stored: which unit a number has is the configuration's word, as with JSON, and an id is a text.
+_AS_STORED: Final = ("timestamp-", "local-timestamp-", "time-", "date", "uuid")
 
 
 def reader(registry: Registry, number: int) -> Read:
@@ -64,6 +64,6 @@ def _plain(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     kept = {key: _plain(value) if key != "default" else value for key, value in schema.items()}
-    if str(schema.get("logicalType", "")).startswith(_NUMBERS):
+    if str(schema.get("logicalType", "")).startswith(_AS_STORED):
         del kept["logicalType"]
     return kept
