@@ -44,14 +44,15 @@ def missing() -> list[str]:
 class FlinkImage:
     """Unpacked into a folder, which goes at the end. Use it in a ``with`` statement."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, image: str) -> None:
+        self._image = image
         self.root = folder / "root"
         self._log = folder / "log.txt"
         self._rest = f"http://127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> FlinkImage:
-        archive = images.build(tools.cache(), ["pipeline"])["pipeline"]
+        archive = images.build(tools.cache(), [self._image])[self._image]
         with tarfile.open(archive) as image:
             (manifest,) = json.load(image.extractfile("manifest.json"))
             self._environment = json.load(image.extractfile(manifest["Config"]))["config"]["Env"]
@@ -72,19 +73,31 @@ class FlinkImage:
             self._process.wait(60)
         shutil.rmtree(self.root)
 
-    def start(self, *arguments: str) -> None:
-        """Run the example job with these arguments, at parallelism 2."""
+    def start(self, *arguments: str, savepoint: str | None = None) -> None:
+        """Run the example job with these arguments, at parallelism 2; from a savepoint, if one is given."""
         settings = {**_CONFIGURATION, "rest.port": self._rest.rpartition(":")[2]}
         flags = [f"-D{key}={value}" for key, value in settings.items()]
         variables = [*self._environment, *(f"{key}={value}" for key, value in _ENVIRONMENT.items())]
         flink = ["/docker-entrypoint.sh", "flink", "run", "-t", "local", "-p", "2", *flags]
-        job = ["-py", "/opt/flink/usrlib/ml_recommender.py", *arguments]
+        state = ["-s", savepoint] if savepoint else []
+        job = [*state, "-py", "/opt/flink/usrlib/ml_recommender.py", *arguments]
         enter = ["unshare", "--mount", "--uts", "--pid", "--fork", "sh", "-ec", _ENTER, "sh", str(self.root)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*enter, *variables, *flink, *job], stdout=log, stderr=log, start_new_session=True
             )
         until(self._runs, "the job runs", 240)
+
+    def stop(self) -> str:
+        """Stop the job with a savepoint; returns where it is."""
+        assert self._process
+        folder = "/tmp/savepoints"
+        path = f"{self._rest}/jobs/{self._job()}/stop"
+        httpx.post(path, json={"targetDirectory": f"file://{folder}"}, timeout=30).raise_for_status()
+        self._process.wait(120)
+        self._process = None
+        (savepoint,) = (self.root / folder[1:]).iterdir()
+        return f"{folder}/{savepoint.name}"
 
     def failures(self) -> int:
         """How often the job has failed; each time it is started anew."""

@@ -20,13 +20,14 @@ def test_the_matrix_says_what_is_pinned() -> None:
     values = yaml.safe_load((render.CHART / "values.yaml").read_text())
     versions = {dependency["name"]: dependency["version"] for dependency in chart["dependencies"]}
     builds = {build.name: build.version for build in tools.GO_BUILDS}
-    (flink,) = re.findall(r"flink-python-([0-9.]+)\.jar", values["pipeline"]["job"]["jarURI"])
+    locks = (render.ROOT / "examples/pipeline/flink").glob("*/requirements.txt")
+    flinks = [re.findall(r"^apache-flink==(\S+)", lock.read_text(), re.MULTILINE)[0] for lock in sorted(locks)]
     minimum = chart["kubeVersion"].removeprefix(">=").removesuffix(".0-0")
     found = rows()
     assert found["Kubernetes"] == (f"{minimum} or newer", tools.KUBERNETES)
     assert found["Helm"] == ("3, 4", f"{builds['helm']}, {builds['helm4']}")
-    minor = values["pipeline"]["flinkVersion"].removeprefix("v").replace("_", ".")
-    assert found["Flink (example job)"] == (minor, flink)
+    minors = [flink.rpartition(".")[0] for flink in flinks]
+    assert found["Flink (example job)"] == (", ".join(minors), ", ".join(flinks))
     assert found["kind (tests, demo)"] == (builds["kind"].rpartition(".")[0], builds["kind"])
     assert found["Flink Kubernetes Operator"][1] == f"chart {versions['flink-kubernetes-operator']}"
     assert found["Strimzi"][1] == f"chart {versions['strimzi-kafka-operator']}"

@@ -1,4 +1,5 @@
-"""The example job as Flink runs it, on a real broker: the panes that it counts say what the events say."""
+"""The example job as Flink runs it, in each version that its image is built for, on a real broker: every event is
+answered, and the panes that it counts say what the events say."""
 
 import json
 import random
@@ -8,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from cluster.images import catalogue
 from confluent_kafka import Consumer, Producer, TopicPartition
 from flink_image import FlinkImage, missing
 from kafka_broker import KafkaBroker
@@ -25,22 +27,30 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as started:
+IMAGES = ["pipeline", *(pytest.param(f"pipeline-{flink}", marks=pytest.mark.long) for flink in catalogue.OTHER_FLINKS)]
+
+
+@pytest.fixture
+def broker(tmp_path):
+    with KafkaBroker(tmp_path / "kafka") as started:
         # One partition, so that all see the events in one order: what is late depends on it.
         for topic in ("events", "predictions", "events-dlq", "panes", "once"):
             started.create(topic, 1)
         yield started
 
 
-@pytest.fixture(scope="module")
-def flink(broker, tmp_path_factory):
-    with FlinkImage(tmp_path_factory.mktemp("flink")) as image:
+@pytest.fixture
+def flink(broker, tmp_path, request):
+    with FlinkImage(tmp_path / "flink", request.param) as image:
         shutil.copy(REFERENCE, image.root / "tmp/reference.json")
-        panes = ["--panes-topic=panes", "--reference=/tmp/reference.json"]
-        image.start(f"--bootstrap-servers={broker.address}", "--feature-ms=0", f"--hang-file=/{STUMBLE}", *panes)
+        start(image, broker)
         yield image
+
+
+def start(flink, broker, savepoint=None):
+    panes = ["--panes-topic=panes", "--reference=/tmp/reference.json"]
+    arguments = [f"--bootstrap-servers={broker.address}", "--feature-ms=0", f"--hang-file=/{STUMBLE}", *panes]
+    flink.start(*arguments, savepoint=savepoint)
 
 
 class Topic:
@@ -73,6 +83,7 @@ def told(records):
     return found
 
 
+@pytest.mark.parametrize("flink", IMAGES, indirect=True)
 def test_panes_counted_by_flink_say_what_the_events_say_whatever_is_sent_again(broker, flink, tmp_path):
     source = EventSource("run", random=random.Random(5))
     begin = (int(time.time() * 1000) - 300_000) // PANE_MS * PANE_MS
@@ -139,3 +150,25 @@ def test_panes_counted_by_flink_say_what_the_events_say_whatever_is_sent_again(b
     assert {name: seen[1].get(name) for name in same} == {name: seen[0][name] for name in same}
     assert {"data_drift_score", "data_drift_feature_score|device", "prediction_drift_score"} <= set(same)
     assert seen[1]["late_events_total"] == len(late)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("flink", IMAGES, indirect=True)
+def test_after_a_savepoint_nothing_is_missing_and_nothing_comes_twice(broker, flink):
+    source = EventSource("run", random=random.Random(5))
+    begin = (int(time.time() * 1000) - 300_000) // PANE_MS * PANE_MS
+    predictions, panes = Topic(broker, "predictions"), Topic(broker, "panes")
+
+    def events(first_s, last_s):
+        send(broker, "events", [source.next(begin + ms) for ms in range(first_s * 1000, last_s * 1000, EVERY_MS)])
+
+    # The savepoint holds a pane that is counted in part.
+    events(0, 25)
+    until(lambda: len(predictions.read()) == 25 * 1000 // EVERY_MS, "the first events are answered")
+    start(flink, broker, flink.stop())
+    events(25, 50)
+    counted = 50 * 1000 // EVERY_MS
+    send(broker, "events", [source.next(begin + 200_000) for _ in range(4)])
+    until(lambda: sum(told(panes.read()).values()) == counted, "every event is in a pane")
+    until(lambda: len(predictions.read()) >= counted + 4, "every event is answered")
+    assert Counter(one["event_id"] for one in predictions.read()) == {f"run-{n}": 1 for n in range(counted + 4)}

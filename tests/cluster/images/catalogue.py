@@ -14,6 +14,10 @@ from . import contents
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 
+# What the pipeline's image is built for: unless told otherwise, and on demand.
+FLINK = "1.19"
+OTHER_FLINKS = ("1.20", "2.2")
+
 # Fills a staged build context with what the repository does not hold (jars, binaries, a root file system).
 Fill = Callable[[Path, Path], None]
 
@@ -55,13 +59,13 @@ _ALL = (
     Image("debian", "localhost/debian:bookworm", HERE / "debian", fill=contents.debian, inputs=contents.DEBIAN_INPUTS),
     Image("python", "localhost/python:bookworm", HERE / "python", base="debian"),
     Image("java", "localhost/java:17", HERE / "java", base="python"),
-    Image("kafka", "localhost/kafka:4.4.0", HERE / "kafka", base="java", fill=contents.jars),
+    Image("kafka", "localhost/kafka:4.4.0", HERE / "kafka", base="java", fill=contents.jars()),
     Image(
         "flink-kubernetes-operator",
         "localhost/flink-kubernetes-operator:1.7.0",
         HERE / "flink_operator",
         base="java",
-        fill=contents.jars,
+        fill=contents.jars(),
     ),
     Image(
         "strimzi-standin",
@@ -79,7 +83,18 @@ _ALL = (
         arguments={"REQUIREMENTS": "requirements-report.txt"},
         on_demand=True,
     ),
-    _ours("pipeline", "examples/pipeline", "java", contents.jars),
+    _ours("pipeline", "examples/pipeline", "java", contents.jars(f"flink/{FLINK}")),
+    *(
+        _ours(
+            f"pipeline-{flink}",
+            "examples/pipeline",
+            "java",
+            contents.jars(f"flink/{flink}"),
+            arguments={"FLINK": flink},
+            on_demand=True,
+        )
+        for flink in OTHER_FLINKS
+    ),
     # Last, because their programs take long to compile.
     *(
         Image(

@@ -63,9 +63,13 @@ def pause(context: Path, cache: Path) -> None:
     run("gcc", "-Os", "-static", "-o", context / "pause", context / "pause.c")
 
 
-def jars(context: Path, cache: Path) -> None:
-    """The jars that the context's pom.xml names, with their dependencies."""
-    shutil.copytree(maven.resolve(context / "pom.xml", cache), context / "lib")
+def jars(folder: str = ".") -> Callable[[Path, Path], None]:
+    """The jars that the pom.xml in a folder of the context names, with their dependencies."""
+
+    def fill(context: Path, cache: Path) -> None:
+        shutil.copytree(maven.resolve(context / folder / "pom.xml", cache), context / "lib")
+
+    return fill
 
 
 def programs(*names: str) -> Callable[[Path, Path], None]:
