@@ -13,7 +13,7 @@ from cluster.images import catalogue
 ROOT = Path(__file__).resolve().parents[3]
 CONTEXT = ROOT / "examples" / "pipeline"
 FLINKS = sorted(path.name for path in (CONTEXT / "flink").iterdir())
-# The connector's Flink, where it is not the image's: docs/support.md says why.
+# The connector's Flink, where it is not the image's: docs/install.md says why.
 CONNECTORS = {"1.20": "1.19"}
 
 
