@@ -1,6 +1,7 @@
 """From a snapshot that the guards let pass to a plan."""
 
 import json
+from typing import Final
 
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Reason
@@ -10,6 +11,8 @@ from remediator.core.restore import plan_restart, plan_restore
 from remediator.core.scale import plan_scale
 from remediator.core.snapshot import Snapshot
 
+_MADE: Final = "plan made of it"
+
 
 def make_plan(s: Snapshot) -> Plan:
     """Plan the action whose turn it is.
@@ -17,6 +20,15 @@ def make_plan(s: Snapshot) -> Plan:
     The plan's id is a digest of the remediation, the rung, how many actions there were before, and what is done to the
     target's spec at which generation: made again from the same world it is the same plan, and an approval counts.
     """
+    # Several guards ask for the plan of one snapshot, which is frozen; a changed copy of it does not have this.
+    made = vars(s)
+    if _MADE not in made:
+        made[_MADE] = _with_id(s)
+    plan: Plan = made[_MADE]
+    return plan
+
+
+def _with_id(s: Snapshot) -> Plan:
     draft = _make_plan(s, "")
     written = [operation for operation in json.loads(draft.patch) if operation["path"].startswith("/spec/")]
     progress = (str(s.progress.step), str(len(s.progress.actions)))

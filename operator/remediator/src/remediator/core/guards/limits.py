@@ -1,6 +1,7 @@
 """Guards that limit how often and how widely is acted."""
 
 from collections import Counter, deque
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -93,15 +94,19 @@ def no_storm(s: Snapshot) -> Objection | None:
 
 
 def _most_at_once(s: Snapshot, per: timedelta) -> int:
-    """Return how many targets at most have alerts that fire and began within one period of this length."""
-    oldest = s.now - s.policy.guards.max_alert_age
     own = (s.alert.starts_at, (s.target_ref.namespace, s.target_ref.name))
     fires = [
         (x.starts_at or x.created, (x.target.namespace, x.target.name))
         for x in s.siblings
         if x.target.uid and not x.resolved
     ]
-    begun = sorted(fire for fire in [own, *fires] if fire[0] >= oldest)
+    return most_at_once([own, *fires], per, s.now - s.policy.guards.max_alert_age)
+
+
+def most_at_once(fires: Iterable[tuple[datetime, tuple[str, str]]], per: timedelta, oldest: datetime) -> int:
+    """Return how many targets at most have alerts that fire and began within one period of this length; of alerts that
+    began before ``oldest`` none counts. An alert that fires is when it began, and its target's namespace and name."""
+    begun = sorted(fire for fire in fires if fire[0] >= oldest)
     window: deque[tuple[datetime, tuple[str, str]]] = deque()
     targets: Counter[tuple[str, str]] = Counter()
     most = 0

@@ -1,0 +1,1 @@
+"""Replays policies against history: the same decisions, by a simulated clock."""
