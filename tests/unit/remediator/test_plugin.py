@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from remediator.core.pauses import LENGTH, ends, in_force, request
 from remediator.plugin import app, present
-from remediator.plugin.table import age, in_colour, phase, table
+from remediator.plugin.table import age, in_colour, phase
+from remediator.services.columns import table
 from worlds import NOW
 
 

@@ -5,21 +5,20 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import re2
 
-from remediator import __version__
+from remediator import __version__, commandline
 from remediator.api import crds
 from remediator.api.base import parse_duration
 from remediator.api.policy import RE2_OPTIONS
 from remediator.config import ControllerConfig, ReceiverConfig
-from remediator.core import doctor as doctoring
 from remediator.telemetry import logging
 
-REQUIRED_FILES = ("policy", "alert", "target")
 BAD_INPUT = 2
 EXIT_CODES = {"Act": 0, "Wait": 3, "Refuse": 4, "Cancel": 4}
 
@@ -88,69 +87,26 @@ def parser() -> argparse.ArgumentParser:
     definitions = commands.add_parser("crds", help="print the CustomResourceDefinitions, or apply them")
     definitions.add_argument("--apply", action="store_true", help="apply them to the cluster, on the server side")
     _option(definitions, "kubeconfig", help="file to connect by with --apply; default: the usual ones", kind=Path)
-    _add_explain(commands)
-    _add_doctor(commands)
+    commandline.add_explain(commands)
+    commandline.add_doctor(commands)
+    commandline.add_backtest(commands)
     return top
-
-
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    explain = commands.add_parser(
-        "explain",
-        help="say what would be decided, from files and without a cluster",
-        description="Print, as YAML, what the controller would decide about an alert.",
-        epilog="Exit code: 0 act, 3 wait, 4 refuse or cancel, 2 bad input.",
-    )
-    files = {
-        "policy": "FlinkRemediationPolicy (YAML)",
-        "alert": "one alert of Alertmanager's webhook, or of amtool alert query -o json (JSON)",
-        "target": "FlinkDeployment, with its status (YAML, as of kubectl get -o yaml)",
-        "job": "JobManager REST, /jobs/ID (JSON); without it the vertices are not known",
-        "checkpoints": "JobManager REST, /jobs/ID/checkpoints (JSON); without it the job counts as one that takes none",
-        "history": "other FlinkRemediations (YAML, as of kubectl get frem -o yaml); without it there are none",
-    }
-    for name, text in files.items():
-        explain.add_argument(f"--{name}", type=Path, metavar="FILE", required=name in REQUIRED_FILES, help=text)
-    explain.add_argument("--now", type=_moment, metavar="TIME", help="moment to decide at (ISO 8601); default: now")
-
-
-def _add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    doctor = commands.add_parser(
-        "doctor",
-        help="say what FlinkDeployments lack to be watched and remediated",
-        description="Say for each FlinkDeployment what it lacks to be watched and remediated, with the YAML to add.",
-        epilog="Exit code: 0 nothing is missing, 1 something is, 2 bad input or no cluster.",
-    )
-    doctor.add_argument("name", nargs="*", metavar="NAME", help="FlinkDeployments to look at; default: all")
-    doctor.add_argument("-n", "--namespace", help="where they are; default: the namespace of the kubeconfig's context")
-    doctor.add_argument("--release-namespace", help="where the chart is installed; default: --namespace")
-    doctor.add_argument("--kubeconfig", type=Path, metavar="FILE", help="file to connect by; default: the usual ones")
-    doctor.add_argument(
-        "-f",
-        "--file",
-        type=Path,
-        action="append",
-        metavar="FILE",
-        help="read FlinkDeployments, PodMonitors and policies from a file, without a cluster; may be repeated; "
-        "-: standard input",
-    )
-    doctor.add_argument(
-        "--skip", action="append", default=[], choices=doctoring.CHECKS, help="check to leave out; may be repeated"
-    )
-    doctor.add_argument("-o", "--output", choices=("table", "yaml", "json"), default="table", help="default: table")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    commandline = parser()
-    arguments = commandline.parse_args(argv)
+    words = parser()
+    arguments = words.parse_args(argv)
     if arguments.command == "receiver" and bool(arguments.tls_cert_file) != bool(arguments.tls_key_file):
-        commandline.error("--tls-cert-file and --tls-key-file belong together")
+        words.error("--tls-cert-file and --tls-key-file belong together")
     if arguments.command == "crds":
         return _apply_definitions(arguments.kubeconfig) if arguments.apply else _print_definitions()
     if arguments.command == "explain":
         return _explain(arguments)
     if arguments.command == "doctor":
         return asyncio.run(_doctor(arguments))
+    if arguments.command == "backtest":
+        return asyncio.run(_backtest(arguments))
     logging.setup(arguments.log_level)
     common = {
         "namespace": arguments.namespace,
@@ -233,7 +189,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     from remediator.services import explain
     from remediator.services.documents import BadInput
 
-    names = (*REQUIRED_FILES, "job", "checkpoints", "history")
+    names = (*commandline.REQUIRED_FILES, "job", "checkpoints", "history")
     try:
         policy, decision = explain.explain(
             explain.Files(**{name: getattr(arguments, name) for name in names}), arguments.now or datetime.now(UTC)
@@ -266,12 +222,23 @@ async def _doctor(arguments: argparse.Namespace) -> int:
     return 1 if any(diagnosis.missing for diagnosis in diagnoses) else 0
 
 
-def _moment(text: str) -> datetime:
+async def _backtest(arguments: argparse.Namespace) -> int:
+    from remediator.adapters import kubeconfig
+    from remediator.adapters.kube import Kube, KubeError
+    from remediator.services.backtest.command import command
+    from remediator.services.documents import BadInput
+
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a time such as 2026-03-01T03:00:00Z: {text!r}") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        async with AsyncExitStack() as stack:
+
+            async def cluster() -> Kube:
+                return await stack.enter_async_context(kubeconfig.connect(arguments.kubeconfig))
+
+            namespace = arguments.namespace or kubeconfig.current_namespace(arguments.kubeconfig)
+            return await command(arguments, cluster, namespace)
+    except (BadInput, KubeError) as error:
+        sys.stderr.write(f"{error}\n")
+        return BAD_INPUT
 
 
 def _option(

@@ -22,6 +22,7 @@ from remediator.plugin import actions, present
 from remediator.plugin.commandline import add_place, commands, parser
 from remediator.plugin.table import in_colour
 from remediator.services import doctor
+from remediator.services.backtest import command as backtest
 from remediator.services.documents import BadInput
 from remediator.services.inquiry import Explanation, Inquiry
 from remediator.services.resources import has_ended
@@ -85,6 +86,12 @@ async def run(kube: Kube, namespace: str, arguments: argparse.Namespace, flink: 
         case "explain":
             inquiry = Inquiry(kube, namespace, flink, _now)
             _write(present.explanations(await _explain(inquiry, kube, namespace, arguments.what)))
+        case "backtest":
+
+            async def cluster() -> Kube:
+                return kube
+
+            return await backtest.command(arguments, cluster, namespace)
         case "doctor":
             surroundings = await doctor.from_cluster(kube, namespace, arguments.release_namespace or namespace)
             diagnoses = doctor.examine(surroundings, arguments.name, arguments.skip)

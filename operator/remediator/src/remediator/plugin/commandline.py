@@ -9,6 +9,7 @@ from remediator import __version__
 from remediator.api.base import parse_duration
 from remediator.core import doctor as doctoring
 from remediator.services import doctor
+from remediator.services.backtest import request
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "what", nargs="+", metavar="NAME | LABEL=VALUE", help="a FlinkRemediation, or the labels of an alert"
     )
     _add_doctor(add("doctor", "say what FlinkDeployments lack to be watched and remediated, with the YAML to add"))
+    request.add_options(add("backtest", "replay policies against past alerts"))
     return top
 
 

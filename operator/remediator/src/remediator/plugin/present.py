@@ -10,7 +10,8 @@ from remediator.adapters.kube import Resource
 from remediator.api.base import format_duration
 from remediator.api.diagnosis import Diagnosis
 from remediator.api.remediation import Measurement, RemediationStatus
-from remediator.plugin.table import age, phase, table
+from remediator.plugin.table import age, phase
+from remediator.services.columns import table
 from remediator.services.inquiry import Explanation
 from remediator.services.resources import Remediation, read_remediation
 

@@ -1,7 +1,6 @@
-"""Text for a terminal: tables, ages, and colours where a terminal shows them."""
+"""Text for a terminal: ages, and colours where a terminal shows them."""
 
 import os
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, TextIO
 
@@ -31,17 +30,6 @@ def phase(text: str, colour: bool) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if code else text
 
 
-def table(rows: Sequence[Sequence[str]], indent: str = "") -> str:
-    """Write rows in columns three spaces apart; colours take no room."""
-    widths = [max(_width(row[n]) for row in rows) for n in range(len(rows[0]))] if rows else []
-    lines = [
-        indent
-        + "   ".join(cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    return "".join(f"{line}\n" for line in lines)
-
-
 def age(since: datetime, now: datetime) -> str:
     """Write how long ago a moment was, as kubectl does: the two largest units that matter."""
     seconds = max(int((now - since) / timedelta(seconds=1)), 0)
@@ -56,7 +44,3 @@ def age(since: datetime, now: datetime) -> str:
     if seconds < 172_800:
         return f"{seconds // 3600}h"
     return f"{seconds // 86_400}d"
-
-
-def _width(text: str) -> int:
-    return len(text) - (9 if text.startswith("\x1b[") else 0)

@@ -1,0 +1,102 @@
+"""Reads past alerts from files: Alertmanager's webhooks, its API, and Prometheus's answer about ALERTS."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from remediator.adapters.prometheus_history import Series, to_series
+from remediator.api.alertmanager import Alert
+from remediator.core.backtest.occurrences import NAME, STATE, Occurrence, Tracker, occurrence
+from remediator.services.documents import BadInput, checked
+
+Document = dict[str, Any]
+FIRING: Final = "firing"
+_EXPECTED: Final = (
+    "Alertmanager's webhooks or list of alerts (/api/v2/alerts), or Prometheus's answer to a range query of ALERTS, is "
+    "expected"
+)
+
+
+def alerts_in(path: Path, step: timedelta) -> list[Occurrence]:
+    """Read a JSON file of one document or of many, such as one on each line; points of a series are so far apart where
+    they do not tell by themselves. Raises BadInput."""
+    found: list[Occurrence] = []
+    for n, document in enumerate(_documents(path), 1):
+        found += checked(path, lambda d=document: list(_occurrences(d, step)), f"document {n}")  # type: ignore[misc]
+    return found
+
+
+def _documents(path: Path) -> Iterator[Any]:
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path}: is no text in UTF-8") from None
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text):
+        try:
+            document, place = decoder.raw_decode(text, place)
+        except json.JSONDecodeError as error:
+            raise BadInput(f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
+        yield document
+        while place < len(text) and text[place].isspace():
+            place += 1
+
+
+def _occurrences(document: Any, step: timedelta) -> Iterator[Occurrence]:
+    if isinstance(document, list):
+        for alert in document:
+            yield _alert(alert)
+    elif isinstance(document, dict) and isinstance(document.get("alerts"), list):
+        for alert in document["alerts"]:
+            yield _alert(alert)
+    elif isinstance(document, dict) and isinstance(document.get("data"), dict):
+        if document["data"].get("resultType") != "matrix":
+            raise BadInput(f"a range query is expected (query_range), not a {document['data'].get('resultType')}")
+        yield from from_points(to_series(document["data"]["result"]), step)
+    elif isinstance(document, dict) and "labels" in document:
+        yield _alert(document)
+    else:
+        raise BadInput(_EXPECTED)
+
+
+def _alert(raw: Any) -> Occurrence:
+    if not isinstance(raw, dict) or "labels" not in raw:
+        raise BadInput(_EXPECTED)
+    if isinstance(raw.get("status"), dict):  # the API's form; the end of an alert that fires lies ahead
+        over = "endsAt" in raw and _moment(raw["endsAt"]) <= _moment(raw.get("updatedAt") or raw["endsAt"])
+        raw = {**raw, "status": "resolved" if over else FIRING}
+    alert = Alert.model_validate({"fingerprint": "-", **raw})
+    return occurrence(alert.labels, alert.starts_at, alert.ends_at if alert.status == "resolved" else None)
+
+
+def _moment(text: Any) -> datetime:
+    moment = datetime.fromisoformat(str(text))
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def from_points(found: list[Series], step: timedelta) -> Iterator[Occurrence]:
+    """Read the points of ALERTS, and of ALERTS_FOR_STATE where they are there too."""
+    moments = sorted({moment for series in found for moment in series.points})
+    apart = min((b - a for a, b in pairwise(moments)), default=step.total_seconds())
+    tracker = Tracker(timedelta(seconds=apart))
+    states = for_state(found)
+    for series in found:
+        if series.labels.get(STATE) == FIRING:
+            yield from tracker.take(series.labels, series.points, states.get(series_key(series)))
+    if moments:
+        yield from tracker.finish(datetime.fromtimestamp(moments[-1], UTC))
+
+
+def for_state(found: list[Series]) -> dict[frozenset[tuple[str, str]], dict[float, float]]:
+    """Return the points of ALERTS_FOR_STATE by the labels of their alerts."""
+    return {series_key(series): series.points for series in found if series.labels.get(NAME) == "ALERTS_FOR_STATE"}
+
+
+def series_key(series: Series) -> frozenset[tuple[str, str]]:
+    """Return the labels of the alert that a series is about."""
+    return frozenset((name, value) for name, value in series.labels.items() if name not in (NAME, STATE))

@@ -1,0 +1,144 @@
+"""The options of a backtest, which ``remediator`` and ``kubectl frem`` share."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from remediator.api.base import parse_duration
+from remediator.core.backtest.outcomes import Assumed
+from remediator.services.backtest.limits import Limit
+
+FORMATS = ("table", "json", "yaml")
+HELPS, NO_EFFECT = "helps", "no-effect"
+DESCRIPTION = (
+    "Replay policies against past alerts: what would have been done, refused, waited for and asked, and how many "
+    "people would have been woken. Nothing is written to a cluster."
+)
+EPILOG = "Exit code: 0 done, 1 a limit of --fail-if is exceeded, 2 bad input, no cluster or no Prometheus."
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be replayed."""
+
+    policies: Sequence[Path]
+    compared: Sequence[Path]
+    targets: Sequence[Path]
+    alerts: Sequence[Path]
+    prometheus: str
+    rules: Sequence[Path]
+    start: datetime | None
+    end: datetime | None
+    step: timedelta
+    assumed: Assumed
+    output: str
+    svg: Path | None
+    limits: Sequence[Limit]
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Add the options of a backtest to a command."""
+
+    def files(name: str, text: str) -> None:
+        command.add_argument(
+            f"--{name}", type=Path, action="append", default=[], metavar="FILE", help=f"{text}; may be repeated"
+        )
+
+    files("policy", "FlinkRemediationPolicies (YAML; default: those in the cluster)")
+    files("compare", "FlinkRemediationPolicies to compare with: the report says what --policy changes")
+    files("target", "FlinkDeployments (YAML; default: those in the cluster)")
+    files("alerts", "past alerts: Alertmanager's webhooks or API, or Prometheus's answer about ALERTS (JSON)")
+    command.add_argument("--prometheus", default="", metavar="URL", help="Prometheus that knows the past alerts")
+    files("rules", "alerting rules (YAML) whose expressions are asked of Prometheus, instead of ALERTS")
+    command.add_argument(
+        "--from", dest="start", type=_moment, metavar="TIME", help="begin of the range: ISO 8601, or how long ago; 7d"
+    )
+    command.add_argument(
+        "--to", dest="end", type=_moment, metavar="TIME", help="end of the range; default: now, or the latest alert"
+    )
+    command.add_argument(
+        "--step", type=_length, default=timedelta(minutes=1), metavar="TIME", help="between two points; default: 1m"
+    )
+    command.add_argument(
+        "--outcome",
+        choices=(HELPS, NO_EFFECT),
+        default=HELPS,
+        help="what comes of an action: the alert ends by it (default), or when it did in history",
+    )
+    command.add_argument(
+        "--takes",
+        type=_length,
+        default=timedelta(minutes=2),
+        metavar="TIME",
+        help="how long until a job runs after an action; default: 2m",
+    )
+    command.add_argument(
+        "--recovers",
+        type=_length,
+        default=timedelta(minutes=5),
+        metavar="TIME",
+        help="how long after that the alert ends; default: 5m",
+    )
+    command.add_argument("-o", "--output", choices=FORMATS, default="table", help="default: table")
+    command.add_argument("--svg", type=Path, metavar="FILE", help="draw a picture")
+    command.add_argument(
+        "--fail-if",
+        dest="limits",
+        type=_limit,
+        action="append",
+        default=[],
+        metavar="LIMIT",
+        help="end with exit code 1 if this holds, such as 'acts>20' or 'woken>=5'; may be repeated",
+    )
+
+
+def to_request(arguments: argparse.Namespace) -> Request:
+    """Return what was asked for."""
+    return Request(
+        policies=arguments.policy,
+        compared=arguments.compare,
+        targets=arguments.target,
+        alerts=arguments.alerts,
+        prometheus=arguments.prometheus,
+        rules=arguments.rules,
+        start=arguments.start,
+        end=arguments.end,
+        step=arguments.step,
+        assumed=Assumed(arguments.outcome == HELPS, arguments.takes, arguments.recovers),
+        output=arguments.output,
+        svg=arguments.svg,
+        limits=arguments.limits,
+    )
+
+
+def _length(text: str) -> timedelta:
+    try:
+        length = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if not length:
+        raise argparse.ArgumentTypeError("must be longer than 0s")
+    return length
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"neither a time such as 2026-03-01T03:00:00Z nor how long ago, such as 30d: {text!r}"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _limit(text: str) -> Limit:
+    try:
+        return Limit.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
