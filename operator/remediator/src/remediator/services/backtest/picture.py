@@ -98,8 +98,13 @@ def _legend() -> Iterator[str]:
 
 
 def _told(what: str, moment: datetime, text: str) -> str:
-    return f"<title>{escape(f'{moment:%Y-%m-%d %H:%M:%S} {what}: {text}')}</title>"
+    return f"<title>{_plain(f'{moment:%Y-%m-%d %H:%M:%S} {what}: {text}')}</title>"
 
 
 def _text(x: float, y: float, text: str, how: str = "") -> str:
-    return f'<text x="{x}" y="{y}"{" " if how else ""}{how}>{escape(text)}</text>'
+    return f'<text x="{x}" y="{y}"{" " if how else ""}{how}>{_plain(text)}</text>'
+
+
+def _plain(text: str) -> str:
+    """Return text as XML may hold it: no label of an alert makes the picture unreadable."""
+    return escape("".join(letter if letter.isprintable() else " " for letter in text))
