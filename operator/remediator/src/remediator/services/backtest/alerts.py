@@ -56,17 +56,17 @@ def _occurrences(document: Any, step: timedelta) -> Iterator[Occurrence]:
             yield _alert(alert)
     elif isinstance(document, dict) and isinstance(document.get("data"), dict):
         if document["data"].get("resultType") != "matrix":
-            raise BadInput(f"a range query is expected (query_range), not a {document['data'].get('resultType')}")
+            raise ValueError(f"a range query is expected (query_range), not a {document['data'].get('resultType')}")
         yield from from_points(to_series(document["data"]["result"]), step)
     elif isinstance(document, dict) and "labels" in document:
         yield _alert(document)
     else:
-        raise BadInput(_EXPECTED)
+        raise ValueError(_EXPECTED)
 
 
 def _alert(raw: Any) -> Occurrence:
     if not isinstance(raw, dict) or "labels" not in raw:
-        raise BadInput(_EXPECTED)
+        raise ValueError(_EXPECTED)
     if isinstance(raw.get("status"), dict):  # the API's form; the end of an alert that fires lies ahead
         over = "endsAt" in raw and _moment(raw["endsAt"]) <= _moment(raw.get("updatedAt") or raw["endsAt"])
         raw = {**raw, "status": "resolved" if over else FIRING}

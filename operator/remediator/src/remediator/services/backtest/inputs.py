@@ -88,7 +88,7 @@ def _rules(group: Document) -> Iterator[Rule]:
         name, labels = str(rule["alert"]), {k: str(v) for k, v in (rule.get("labels") or {}).items()}
         templated = sorted(label for label, value in labels.items() if _TEMPLATE in value)
         if templated:
-            raise BadInput(
+            raise ValueError(
                 f"alert {name}: the label {templated[0]} is a template, which is not evaluated here: replay ALERTS, "
                 "without --rules"
             )
@@ -99,7 +99,7 @@ def _for(rule: Document, field: str) -> timedelta:
     try:
         return parse_duration(str(rule.get(field) or "0s"))
     except ValueError as error:
-        raise BadInput(f"alert {rule['alert']}: {field}: {error}") from None
+        raise ValueError(f"alert {rule['alert']}: {field}: {error}") from None
 
 
 def _resources(files: Iterable[Path], kind: str) -> Iterator[tuple[Path, Document, str]]:

@@ -120,8 +120,11 @@ async def _alerts(
         else:
             found += await fired(history, specs, over, progress)
             sources.append(f"ALERTS of {request.prometheus}")
-    in_range = [o for o in found if o.starts_at <= over.end and (o.ends_at is None or o.ends_at > over.start)]
-    known = [_from(o, over.start) for o in merge(in_range)]
+    known = [
+        _from(one, over.start)
+        for one in merge(found)
+        if one.starts_at <= over.end and (one.ends_at is None or one.ends_at > over.start)
+    ]
     if not known:
         raise BadInput(f"no alert from {over.start:%Y-%m-%d %H:%M} to {over.end:%Y-%m-%d %H:%M} UTC in {sources[0]}")
     return known, over, " and ".join(sources)
