@@ -1,6 +1,7 @@
 """From points of range queries, and notices of Alertmanager, to occurrences of alerts."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 from backtest_worlds import at, fires, minutes
 from hypothesis import given
@@ -85,7 +86,7 @@ def test_pages_change_nothing_and_rules_are_evaluated_as_by_prometheus(
     rule = Rule("Lag", "lag > 1", hold * MINUTE, keep * MINUTE)
     tracker, found = Tracker(MINUTE, rule), list[Occurrence]()
     pages = sorted({0, END + 1} | cuts)
-    for begin, end in zip(pages, pages[1:], strict=False):
+    for begin, end in pairwise(pages):
         found += tracker.take(LABELS, seconds(*sorted(m for m in fired if begin <= m < end)))
     found += tracker.finish(at(END))
     assert spans(found) == evaluated(fired, hold, keep)
