@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from remediator.api.diagnosis import Diagnosis
 from remediator.api.policy import Action, PolicySpec
@@ -160,7 +161,7 @@ class Snapshot:
         latest = self.job.latest if self.job else None
         return latest if latest and latest.path else self.progress.checkpoint
 
-    @property
+    @cached_property
     def target_siblings(self) -> tuple[Sibling, ...]:
         """Siblings with the same target."""
         ref = self.target_ref

@@ -173,6 +173,10 @@ def reference(one: Occurrence) -> AlertReference:
         fingerprint=one.fingerprint,
         starts_at=one.starts_at,
         labels=dict(one.labels),
+        annotations={},
+        shortened=(),
+        generator_url="",
+        group_key="",
     )
 
 

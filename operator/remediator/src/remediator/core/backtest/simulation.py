@@ -73,8 +73,6 @@ class Simulation:
         heapq.heappush(self._queue, (moment, order, self._planned, happen))
 
     def _begin(self, one: Occurrence) -> None:
-        for age in self._ages:  # from then on it counts for no storm
-            self._at(one.starts_at + age + _SECOND, _END, self._look_at_storm)
         for policy in self._policies:
             if first_mismatch(policy.spec.match, one.labels) is not None:
                 continue
@@ -96,6 +94,10 @@ class Simulation:
         record.changed()
         self._firing[record.name] = record
         self._ends_at(record, one.ends_at)
+        for age in self._ages:
+            # From then on it counts for no storm, though it may still fire.
+            if one.ends_at is None or one.ends_at > one.starts_at + age:
+                self._at(one.starts_at + age + _SECOND, _END, self._look_at_storm_soon)
 
     def _create(
         self, policy: NamedPolicy, ref: TargetReference, target: Target | None, incident: str, one: Occurrence
@@ -161,7 +163,7 @@ class Simulation:
     def _snapshot(self, record: Record) -> Snapshot:
         policy, target = record.policy.spec, record.target
         siblings = [other.sibling for other in self._of_target[record.key] if other is not record]
-        if policy.guards.storm is not None:
+        if policy.guards.storm is not None and not record.resolved:
             siblings += [other.sibling for other in self._firing.values() if other.key != record.key]
         action = policy.actions[record.step]
         record.alert = record.alert or reference(record.occurrence)
