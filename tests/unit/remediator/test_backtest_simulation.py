@@ -78,8 +78,8 @@ def test_a_storm_passes_when_its_alerts_are_too_old_to_count() -> None:
     found = [fires(begin, None, app) for begin, app in zip((0, 0, 5), jobs, strict=True)]
     a, b, c = replay([stormy], found, [deployment(app) for app in jobs])
     assert [told(record)[-1][1:] for record in (a, b)] == [("refuse", "AlertStale")] * 2
-    settled, stale = 5 + 3 / 60, 60 + 1 / 60
-    assert told(c) == [(settled, "wait", "Storm"), (stale, "act", "Scale 2 to 4")]
+    # One second after an hour; in a storm one looks once a minute.
+    assert told(c) == [(5 + 3 / 60, "wait", "Storm"), (61, "act", "Scale 2 to 4")]
 
 
 def test_the_ladder_is_climbed_when_nothing_helps() -> None:

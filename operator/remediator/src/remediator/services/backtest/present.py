@@ -158,7 +158,7 @@ def _changes(before: Replay, after: Replay) -> str:
         ["woken, if actions help", str(before.woken.helps), str(after.woken.helps)],
         ["woken, if none does", str(before.woken.no_effect), str(after.woken.no_effect)],
     ]
-    told = [f"{len(changes)} incidents are decided otherwise than by the policies compared with:\n", table(totals)]
+    told = [f"Incidents decided otherwise than by the policies compared with: {len(changes)}\n", table(totals)]
     if changes:
         told += ["\n", table([["BEGAN", "ALERT", "TARGET", "BEFORE", "AFTER"], *map(_change, changes[:MOST_CHANGES])])]
     if len(changes) > MOST_CHANGES:
