@@ -1,8 +1,8 @@
 """``remediator backtest`` over a generated history: 30 days of 1,000 targets, evaluated once a minute.
 
-A stand-in of Prometheus answers each page with the points of ALERTS that it holds; measured is, in a process of its own,
-the whole command: reading pages, two simulations (every action helps, none does), and the table. BENCH_QUICK=1 takes
-100 targets.
+A stand-in of Prometheus answers each page with the points of ALERTS that it holds. Measured is the whole command, in a
+process of its own: reading pages, two simulations (every action helps, none does), and the report as JSON.
+BENCH_QUICK=1 takes 100 targets.
 """
 
 from __future__ import annotations

@@ -101,11 +101,6 @@ class Record:
         return self.occurrence.labels
 
     @property
-    def in_flight(self) -> bool:
-        """Whether an action was begun and is not verified yet."""
-        return self.phase in (Phase.EXECUTING, Phase.VERIFYING)
-
-    @property
     def undecided(self) -> bool:
         """Whether something is still to be decided."""
         return self.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL)

@@ -7,6 +7,7 @@ between nothing would be decided otherwise, so nobody looks.
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from remediator.api.names import PLAN_ANNOTATION
@@ -60,7 +61,7 @@ class Simulation:
     def run(self, occurrences: Iterable[Occurrence], until: datetime) -> list[Record]:
         """Return what was decided about each incident; what would happen after ``until`` is left open."""
         for one in occurrences:
-            self._at(one.starts_at, _BEGIN, lambda one=one: self._begin(one))  # type: ignore[misc]
+            self._at(one.starts_at, _BEGIN, partial(self._begin, one))
         while self._queue and self._queue[0][0] <= until:
             self._now, _, _, happen = heapq.heappop(self._queue)
             happen()
@@ -122,7 +123,7 @@ class Simulation:
         record.ends_at = moment
         record.ends += 1
         if moment is not None:
-            self._at(moment, _END, lambda turn=record.ends: self._end(record, turn))  # type: ignore[misc]
+            self._at(moment, _END, partial(self._end, record, record.ends))
 
     def _end(self, record: Record, turn: int) -> None:
         if record.ends != turn:
@@ -137,7 +138,7 @@ class Simulation:
 
     def _look(self, record: Record, moment: datetime) -> None:
         record.looks += 1
-        self._at(moment, _LOOK, lambda turn=record.looks: self._decide(record, turn))  # type: ignore[misc]
+        self._at(moment, _LOOK, partial(self._decide, record, record.looks))
 
     def _decide(self, record: Record, turn: int) -> None:
         if record.looks != turn or not record.undecided:
@@ -232,7 +233,7 @@ class Simulation:
         expected = expect(self._assumed, record.policy.spec, plan, self._now, record.ends_at)
         if expected.alert_ends is not None:
             self._alert_ends(record, expected.alert_ends)
-        self._at(expected.at, _END, lambda: self._verified(record, plan, expected))
+        self._at(expected.at, _END, partial(self._verified, record, plan, expected))
         self._let_others_look(record)
 
     def _alert_ends(self, record: Record, moment: datetime) -> None:
@@ -249,12 +250,12 @@ class Simulation:
             self._finish(record, Phase.SUCCEEDED, Reason.VERIFIED)
             if plan.action is ActionType.SCALE and policy.revert.after is not None:
                 after = policy.revert.after
-                self._at(self._now + after.quiet_for, _LOOK, lambda: self._scale_back(record, plan, after))
+                self._at(self._now + after.quiet_for, _LOOK, partial(self._scale_back, record, plan, after))
         elif plan.action is ActionType.SCALE and policy.revert.on_ineffective:
             assert record.target is not None
             record.tell(self._now, Kind.BACK, f"to {plan.parallelism_before}: it did not help")
             record.target.apply(plan.inverse)
-            self._at(self._now + self._assumed.takes, _END, lambda: self._next_rung(record, Reason.REVERTED))
+            self._at(self._now + self._assumed.takes, _END, partial(self._next_rung, record, Reason.REVERTED))
         else:
             self._next_rung(record, Reason.VERIFICATION_TIMEOUT)
 
@@ -295,7 +296,7 @@ class Simulation:
             return
         if busy or objects or quiet > self._now or observes(record.policy.spec, self._now):
             again = max(quiet, self._now + _TRY_SCALE_BACK_AGAIN)
-            self._at(again, _LOOK, lambda: self._scale_back(record, plan, after))
+            self._at(again, _LOOK, partial(self._scale_back, record, plan, after))
             return
         record.tell(self._now, Kind.BACK, f"to {plan.parallelism_before}: not needed any more")
         target.apply(plan.inverse)

@@ -1,7 +1,7 @@
 """The FlinkDeployments of the simulated world, and which of them an alert names."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from remediator.core.backtest.world import Target
 from remediator.core.matching import ByConsumerGroup, ByName
@@ -17,9 +17,6 @@ class Targets:
             self._by_name[target.ref.namespace, target.ref.name] = target
             for group in target.deployment.consumer_groups:
                 self._by_group[target.ref.namespace, group].append(target)
-
-    def __iter__(self) -> Iterator[Target]:
-        return iter(self._by_name.values())
 
     def named(self, query: ByName | ByConsumerGroup) -> list[Target]:
         """Return those that are asked for; none for an empty name or group."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +26,7 @@ def alerts_in(path: Path, step: timedelta) -> list[Occurrence]:
     they do not tell by themselves. Raises BadInput."""
     found: list[Occurrence] = []
     for n, document in enumerate(_documents(path), 1):
-        found += checked(path, lambda d=document: list(_occurrences(d, step)), f"document {n}")  # type: ignore[misc]
+        found += checked(path, partial(_occurrences, document, step), f"document {n}")
     return found
 
 
@@ -47,21 +48,16 @@ def _documents(path: Path) -> Iterator[Any]:
             place += 1
 
 
-def _occurrences(document: Any, step: timedelta) -> Iterator[Occurrence]:
+def _occurrences(document: Any, step: timedelta) -> list[Occurrence]:
     if isinstance(document, list):
-        for alert in document:
-            yield _alert(alert)
-    elif isinstance(document, dict) and isinstance(document.get("alerts"), list):
-        for alert in document["alerts"]:
-            yield _alert(alert)
-    elif isinstance(document, dict) and isinstance(document.get("data"), dict):
+        return [_alert(alert) for alert in document]
+    if isinstance(document, dict) and isinstance(document.get("alerts"), list):
+        return [_alert(alert) for alert in document["alerts"]]
+    if isinstance(document, dict) and isinstance(document.get("data"), dict):
         if document["data"].get("resultType") != "matrix":
             raise ValueError(f"a range query is expected (query_range), not a {document['data'].get('resultType')}")
-        yield from from_points(to_series(document["data"]["result"]), step)
-    elif isinstance(document, dict) and "labels" in document:
-        yield _alert(document)
-    else:
-        raise ValueError(_EXPECTED)
+        return list(_from_points(to_series(document["data"]["result"]), step))
+    return [_alert(document)]
 
 
 def _alert(raw: Any) -> Occurrence:
@@ -79,7 +75,7 @@ def _moment(text: Any) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def from_points(found: list[Series], step: timedelta) -> Iterator[Occurrence]:
+def _from_points(found: list[Series], step: timedelta) -> Iterator[Occurrence]:
     """Read the points of ALERTS, and of ALERTS_FOR_STATE where they are there too."""
     moments = sorted({moment for series in found for moment in series.points})
     apart = min((b - a for a, b in pairwise(moments)), default=step.total_seconds())

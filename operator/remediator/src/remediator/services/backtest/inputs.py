@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ def policies_in(files: Iterable[Path]) -> list[NamedPolicy]:
     for path, resource, name in _resources(files, "FlinkRemediationPolicy"):
         # As in explain: an unknown field is a mistake of whoever wrote the file.
         place = f"FlinkRemediationPolicy {name}: spec"
-        spec = checked(path, lambda r=resource: PolicySpec.model_validate(r.get("spec"), extra="forbid"), place)  # type: ignore[misc]
+        spec = checked(path, partial(PolicySpec.model_validate, resource["spec"], extra="forbid"), place)
         if name in found:
             raise BadInput(f"{path}: there are two FlinkRemediationPolicies {name}")
         found[name] = NamedPolicy(name, digest(name), spec)
@@ -44,7 +45,7 @@ def targets_in(files: Iterable[Path], namespace: str) -> list[Document]:
     found = []
     for path, resource, name in _resources(files, "FlinkDeployment"):
         placed = {**resource, "metadata": {"namespace": namespace, **resource["metadata"]}}
-        checked(path, lambda r=placed: Target(r), f"FlinkDeployment {name}")  # type: ignore[misc]
+        checked(path, partial(Target, placed), f"FlinkDeployment {name}")
         found.append(placed)
     return found
 
@@ -75,13 +76,14 @@ def rules_in(files: Iterable[Path]) -> list[Rule]:
                 raise BadInput(
                     f"{path}: groups of rules are expected, as in Prometheus's rule files or a PrometheusRule"
                 )
-            rules += [rule for group in groups for rule in checked(path, lambda g=group: list(_rules(g)))]  # type: ignore[misc]
+            rules += [rule for group in groups for rule in checked(path, partial(_rules, group))]
     if files and not rules:
         raise BadInput(f"{', '.join(map(str, files))}: there is no alerting rule")
     return rules
 
 
-def _rules(group: Document) -> Iterator[Rule]:
+def _rules(group: Document) -> list[Rule]:
+    rules = []
     for rule in group["rules"]:
         if "alert" not in rule:
             continue
@@ -92,7 +94,8 @@ def _rules(group: Document) -> Iterator[Rule]:
                 f"alert {name}: the label {templated[0]} is a template, which is not evaluated here: replay ALERTS, "
                 "without --rules"
             )
-        yield Rule(name, str(rule["expr"]), _for(rule, "for"), _for(rule, "keep_firing_for"), labels)
+        rules.append(Rule(name, str(rule["expr"]), _for(rule, "for"), _for(rule, "keep_firing_for"), labels))
+    return rules
 
 
 def _for(rule: Document, field: str) -> timedelta:

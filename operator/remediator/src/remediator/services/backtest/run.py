@@ -47,7 +47,6 @@ class Result:
     """Where policies, targets and alerts are from."""
     notes: list[str]
     """What was left out."""
-    occurrences: list[Occurrence]
     replay: Replay
     compared: Replay | None
 
@@ -88,7 +87,6 @@ async def run(request: Request, cluster: Cluster, namespace: str, progress: Prog
             **({"compared with": f"{len(compared)} policies of {_files(request.compared)}"} if compared else {}),
         },
         notes=notes,
-        occurrences=found,
         replay=_replay(policies, targets, found, over.end, request.assumed),
         compared=_replay(compared, targets, found, over.end, request.assumed) if compared else None,
     )
