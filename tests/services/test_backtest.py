@@ -12,7 +12,7 @@ from remediator.adapters.kube import POLICIES
 from remediator.plugin import actions, app
 from remediator.services.documents import BadInput
 
-from services.world import JOB, NAMESPACE, World, alert, notify, phase, resolved
+from services.world import JOB, NAMESPACE, NOW, World, alert, at, notify, phase, reason, resolved
 
 
 @pytest.fixture
@@ -44,6 +44,32 @@ async def test_it_foretells_what_the_controller_does(backtest: Any) -> None:
         "targets": "1 of the cluster, as they are now",
         "alerts": foretold["sources"]["alerts"],
     }
+
+
+async def test_it_foretells_a_cooldown_and_a_budget(backtest: Any, tmp_path: Path) -> None:
+    world = World()
+    world.change_policy(
+        actions=[{"type": "Scale", "scale": {"max": 32}}],
+        guards={"cooldown": "2m", "budget": [{"max": 2, "per": "1h"}]},
+    )
+    history = [(0, 60), (90, 300), (400, 500)]
+    past = [resolved(startsAt=at(begin), ends=end) for begin, end in history]
+    (tmp_path / "alerts.json").write_text(json.dumps({"alerts": past}))
+    foretold = await backtest(world, "--takes=10s", "--recovers=1s")
+    receiver, controller = world.ingest(), world.controller()
+    for begin, end in history:
+        await controller.run(NOW + timedelta(seconds=begin) - world.clock())
+        await notify(receiver, alert(startsAt=at(begin)))
+        await controller.run(timedelta(seconds=end - begin))
+        await notify(receiver, resolved(startsAt=at(begin), ends=end))
+    await controller.run(timedelta(seconds=10))
+    seen = sorted(world.records(), key=lambda record: record["spec"]["alert"]["startsAt"])
+    done = [[attempt["action"] for attempt in record["status"].get("attempts", [])] for record in seen]
+    told = [[step["what"] for step in one["steps"] if step["kind"] == "act"] for one in foretold["incidents"]]
+    assert told == done == [["Scale 2 to 4"], ["Scale 4 to 8"], []]
+    ends = [(one["phase"], one["reason"]) for one in foretold["incidents"]]
+    assert ends == [(phase(record), reason(record)) for record in seen]
+    assert ends[2] == ("Refused", "BudgetExhausted")
 
 
 async def test_what_cannot_be_read_is_left_out_and_named(backtest: Any) -> None:

@@ -1,5 +1,6 @@
 """``remediator backtest`` on files: what it reads, prints, draws, and ends with."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from backtest_worlds import at, deployment, minutes, policy
 from remediator.__main__ import main
 from remediator.services.backtest.alerts import alerts_in
+from remediator.services.backtest.command import progress
 from remediator.services.backtest.limits import Limit
 
 KIND = {"apiVersion": "remediation.streaming-monitoring.dev/v1alpha1", "kind": "FlinkRemediationPolicy"}
@@ -245,3 +247,17 @@ def test_a_range_cuts_history_and_what_fired_before_counts_as_begun_with_it(back
         ("streaming/orders", "01:30"),
     ]
     assert (document["from"], document["to"]) == ("2026-03-02T00:10:00Z", "2026-03-02T01:30:00Z")
+
+
+def test_progress_is_told_in_place_on_a_terminal_and_by_tenths_elsewhere() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal, log = Terminal(), io.StringIO()
+    for stream in (terminal, log):
+        tell = progress(stream)
+        for done in range(1, 31):
+            tell(done, 30)
+    assert terminal.getvalue().endswith("\rread 29 of 30 pages\rread 30 of 30 pages\n")
+    assert log.getvalue().splitlines() == [f"read {n} of 30 pages" for n in range(3, 31, 3)]

@@ -115,7 +115,15 @@ def evaluated(fired: set[int], hold: int, keep: int) -> Spans:
 
 
 def test_several_sources_tell_of_the_same_occurrences() -> None:
-    notices = [fires(0, None), fires(0, 10), fires(0, 10), fires(5, 12), fires(20, None), fires(1, 3, app="other")]
+    notices = [
+        fires(0, None),
+        fires(0, 10),
+        fires(0, 10),
+        fires(5, 12),
+        fires(6, None),
+        fires(20, None),
+        fires(1, 3, app="other"),
+    ]
     assert spans(merge(notices)) == [(0, 12), (1, 3), (20, None)]
 
 

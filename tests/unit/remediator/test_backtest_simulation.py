@@ -142,6 +142,23 @@ def test_a_scale_that_helped_is_taken_back_when_the_target_has_been_quiet() -> N
     assert told(third) == [(70, "wait", "Cooldown"), (78, "act", "Scale 4 to 8"), (116, "back", "to 4")]
 
 
+def test_a_scale_is_not_taken_back_while_another_alert_of_the_target_fires() -> None:
+    quiet = policy(revert={"after": {"query": "lag < 10", "quietFor": "30m"}})
+    watching = policy("watching", alert="Slow", mode="Observe")
+    first, _ = replay([quiet, watching], [fires(0, 9), fires(30, 50, alert="Slow")])
+    # Due at 8 + 30; the other alert ends at 50, and it is quiet from then on.
+    assert told(first) == [(0, "act", "Scale 2 to 4"), (80, "back", "to 2")]
+
+
+def test_a_scale_is_not_taken_back_by_a_policy_that_may_not_act_any_more() -> None:
+    after = {"after": {"query": "lag < 10", "quietFor": "30m"}}
+    windows = [{"from": "00:00", "to": "00:10", "mode": "Act"}, {"from": "02:00", "to": "00:00", "mode": "Act"}]
+    timed = policy(revert=after, guards={"schedule": {"windows": windows, "otherwise": "Observe"}})
+    (record,) = replay([timed], [fires(0, 9)])
+    # Due at 38; tried again every 10 minutes until it may act.
+    assert told(record) == [(0, "act", "Scale 2 to 4"), (128, "back", "to 2")]
+
+
 def test_one_incident_as_long_as_its_record_has_not_ended() -> None:
     (record,) = replay([policy()], [fires(0, 3), fires(4, 6)])
     assert (told(record), [minutes(moment) for moment in record.began]) == ([(0, "act", "Scale 2 to 4")], [0, 4])

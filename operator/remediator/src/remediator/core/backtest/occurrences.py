@@ -33,8 +33,8 @@ def occurrence(labels: Mapping[str, str], starts_at: datetime, ends_at: datetime
 
 
 def merge(found: Iterable[Occurrence]) -> list[Occurrence]:
-    """Return the occurrences in the order in which they began, each once: several sources tell of the same ones, and a
-    later notice of an alert that has not ended belongs to it."""
+    """Return the occurrences in the order in which they began, each once. Several sources may tell of the same ones; a
+    later notice of an alert that has not ended belongs to it, and an end that is known counts."""
     merged: dict[str, list[Occurrence]] = {}
     # Where two begin together, the one whose end is known comes first.
     for one in sorted(found, key=lambda o: (o.starts_at, o.ends_at is None)):
@@ -44,8 +44,6 @@ def merge(found: Iterable[Occurrence]) -> list[Occurrence]:
             known.append(one)
         elif last.ends_at is None or (one.ends_at is not None and one.ends_at > last.ends_at):
             known[-1] = replace(last, ends_at=one.ends_at)
-        elif one.ends_at is None and one.starts_at > last.starts_at:
-            known[-1] = replace(last, ends_at=None)
     return sorted((o for known in merged.values() for o in known), key=lambda o: (o.starts_at, o.fingerprint))
 
 

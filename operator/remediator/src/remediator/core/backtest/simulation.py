@@ -111,7 +111,7 @@ class Simulation:
         others = self._of_target.setdefault(record.key, [])
         others[:] = [other for other in others if self._matters(other)]
         others.append(record)
-        # Before that it only looks whether others are in trouble, too.
+        # Until then nothing is done, only refused: that it is so a moment later changes nothing else.
         self._look(record, self._now + SETTLE if policy.spec.guards.storm else self._now)
         return record
 
