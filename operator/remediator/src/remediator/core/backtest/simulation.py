@@ -289,12 +289,12 @@ class Simulation:
         if target.deployment.annotations.get(PLAN_ANNOTATION) != plan.id:
             return
         quiet = self._quiet_since.get(record.key, self._now) + after.quiet_for
-        others = self._of_target[record.key]
-        busy = any(not other.resolved or not other.phase.terminal for other in others)
-        objects = first_objection(self._snapshot(record), SCALE_BACK_CHAIN)
-        if isinstance(objects, Refuse):
+        busy = any(not other.resolved or not other.phase.terminal for other in self._of_target[record.key])
+        not_yet = busy or quiet > self._now or observes(record.policy.spec, self._now)
+        objection = None if not_yet else first_objection(self._snapshot(record), SCALE_BACK_CHAIN)
+        if isinstance(objection, Refuse):
             return
-        if busy or objects or quiet > self._now or observes(record.policy.spec, self._now):
+        if not_yet or objection is not None:
             again = max(quiet, self._now + _TRY_SCALE_BACK_AGAIN)
             self._at(again, _LOOK, partial(self._scale_back, record, plan, after))
             return
