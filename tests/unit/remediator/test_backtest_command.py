@@ -202,7 +202,6 @@ def test_alerts_in_every_form_that_people_can_export(tmp_path: Path) -> None:
         ("--alerts", '{"a": 1}', "or Prometheus's answer to a range query of ALERTS, is expected"),
         ("--alerts", webhook({"labels": {"a": "b"}, "status": "firing"}), "document 1.startsAt: Field required"),
         ("--alerts", '{"data": {"resultType": "vector"}}', "a range query is expected (query_range), not a vector"),
-        ("--alerts", "[]", "no alert from "),
         ("--policy", "kind: Other", "there is no FlinkRemediationPolicy"),
         ("--policy", "- 1", "a Kubernetes object is expected, such as a FlinkRemediationPolicy"),
         ("--policy", "kind: FlinkRemediationPolicy", "FlinkRemediationPolicy: metadata.name is missing"),
@@ -222,11 +221,21 @@ def test_bad_input_is_told_by_file_and_place(backtest: Any, tmp_path: Path, opti
     assert said in err
 
 
+def test_a_range_without_alerts_is_a_good_one(backtest: Any, files: Path) -> None:
+    code, out, _ = backtest("--from=2026-03-03", "--to=2026-03-04", "--fail-if=acts>0", f"--svg={files / 'a.svg'}")
+    assert (code, "There is no alert in this range.\n" in out) == (0, True)
+    assert ElementTree.parse(files / "a.svg").getroot().tag == f"{SVG}svg"
+
+
+def test_alerts_that_no_policy_answers_are_told(backtest: Any, files: Path) -> None:
+    (files / "alerts.json").write_text(ALERTS + webhook(notice(3, 4, alertname="Other")))
+    assert "Alerts that no policy answers: 1." in backtest()[1]
+
+
 def test_options_that_do_not_go_together(backtest: Any, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["backtest", "--policy=x", "--target=x"]) == 2
     assert "give past alerts by --alerts FILE or --prometheus URL" in capsys.readouterr().err
     assert "--from is not before --to" in backtest("--from=2026-03-02", "--to=2026-03-01")[2]
-    assert "no alert from 2026-03-03 00:00 to 2026-03-04" in backtest("--from=2026-03-03", "--to=2026-03-04")[2]
     absent = str(files / "absent")
     assert f"{absent}: No such file or directory" in backtest(f"--alerts={absent}")[2]
 

@@ -109,7 +109,7 @@ def _incident(record: Record) -> Document:
 def _text(result: Result) -> str:
     sources = [[f"{name[0].upper()}{name[1:]}", source] for name, source in result.sources.items()]
     told = [f"Replayed {result.start:%Y-%m-%d %H:%M} to {result.end:%Y-%m-%d %H:%M} UTC.\n", table(sources)]
-    told += [f"{note}\n" for note in result.notes]
+    told += [f"{note[0].upper()}{note[1:]}\n" for note in result.notes]
     told += ["\n", _rows(result.replay), "\n", _people(result.replay.woken)]
     if result.compared is not None:
         told += ["\n", _changes(result.compared, result.replay)]

@@ -70,6 +70,9 @@ async def run(request: Request, cluster: Cluster, namespace: str, progress: Prog
         if not policies:
             raise BadInput(f"there is no policy that can be read in the namespace {namespace}; give one by --policy")
     found, over, alerts_from = await _alerts(request, [*policies, *compared], progress)
+    unanswered = sum(not _answered(one, [*policies, *compared]) for one in found)
+    if unanswered or not found:
+        notes.append(f"Alerts that no policy answers: {unanswered}." if found else "There is no alert in this range.")
     if kube is None or request.targets:
         targets, targets_from = targets_in(request.targets, namespace), _files(request.targets)
     else:
@@ -123,8 +126,6 @@ async def _alerts(
         for one in merge(found)
         if one.starts_at <= over.end and (one.ends_at is None or one.ends_at > over.start)
     ]
-    if not known:
-        raise BadInput(f"no alert from {over.start:%Y-%m-%d %H:%M} to {over.end:%Y-%m-%d %H:%M} UTC in {sources[0]}")
     return known, over, " and ".join(sources)
 
 
@@ -146,13 +147,13 @@ def _range(request: Request, found: Iterable[Occurrence]) -> Range:
     return Range(first, last, request.step)
 
 
-def _namespaces(policies: Iterable[NamedPolicy], found: Iterable[Occurrence]) -> set[str]:
-    named = {
-        target_query(policy.spec.target, one.labels).namespace
-        for policy in policies
-        for one in found
-        if first_mismatch(policy.spec.match, one.labels) is None
-    }
+def _answered(one: Occurrence, policies: Iterable[NamedPolicy]) -> list[NamedPolicy]:
+    return [policy for policy in policies if first_mismatch(policy.spec.match, one.labels) is None]
+
+
+def _namespaces(policies: Sequence[NamedPolicy], found: Iterable[Occurrence]) -> set[str]:
+    asked = [(policy, one) for one in found for policy in _answered(one, policies)]
+    named = {target_query(policy.spec.target, one.labels).namespace for policy, one in asked}
     return named - {""}
 
 
