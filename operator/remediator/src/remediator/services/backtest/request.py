@@ -53,10 +53,18 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--prometheus", default="", metavar="URL", help="Prometheus that knows the past alerts")
     files("rules", "alerting rules (YAML) whose expressions are asked of Prometheus, instead of ALERTS")
     command.add_argument(
-        "--from", dest="start", type=_moment, metavar="TIME", help="begin of the range: ISO 8601, or how long ago; 7d"
+        "--from",
+        dest="start",
+        type=_moment,
+        metavar="TIME",
+        help="begin of the range: ISO 8601, or how long ago, such as 30d; default: 7d, or the first alert of the files",
     )
     command.add_argument(
-        "--to", dest="end", type=_moment, metavar="TIME", help="end of the range; default: now, or the latest alert"
+        "--to",
+        dest="end",
+        type=_moment,
+        metavar="TIME",
+        help="end of the range; default: now, or an hour after the last alert of the files",
     )
     command.add_argument(
         "--step", type=_length, default=timedelta(minutes=1), metavar="TIME", help="between two points; default: 1m"
