@@ -92,6 +92,15 @@ def inverse_id(plan_id: str) -> str:
     return f"{plan_id}-inverse"
 
 
+def with_id(text: str, plan_id: str) -> str:
+    """Return a patch, or an inverse one, that was made for an empty id, for this one."""
+    operations = json.loads(text)
+    for operation in operations:
+        if operation["path"] == annotation_path():
+            operation["value"] = plan_id + operation["value"]
+    return json.dumps(operations)
+
+
 def annotation_path() -> str:
     """Return the JSON pointer of the plan's id."""
     return pointer("metadata", "annotations", PLAN_ANNOTATION)

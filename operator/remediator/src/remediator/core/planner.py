@@ -7,11 +7,13 @@ from remediator.api.policy import ActionType
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan
 from remediator.core.naming import digest
+from remediator.core.patch import with_id
 from remediator.core.restore import plan_restart, plan_restore
 from remediator.core.scale import plan_scale
 from remediator.core.snapshot import Snapshot
 
 _MADE: Final = "plan made of it"
+_NO_ID: Final = ""
 
 
 def make_plan(s: Snapshot) -> Plan:
@@ -29,24 +31,27 @@ def make_plan(s: Snapshot) -> Plan:
 
 
 def _with_id(s: Snapshot) -> Plan:
-    draft = _make_plan(s, "")
+    draft = _draft(s)
     written = [operation for operation in json.loads(draft.patch) if operation["path"].startswith("/spec/")]
     progress = (str(s.progress.step), str(len(s.progress.actions)))
     numbers = (draft.parallelism_before, draft.parallelism_after, draft.observed_generation)
     content = (str(draft.method), *map(str, numbers), json.dumps(written))
-    return _make_plan(s, digest(s.uid or s.name, *progress, *content))
+    plan_id = digest(s.uid or s.name, *progress, *content)
+    patches = {"patch": with_id(draft.patch, plan_id), "inverse": with_id(draft.inverse, plan_id)}
+    return draft.model_copy(update={"id": plan_id, **patches})
 
 
-def _make_plan(s: Snapshot, plan_id: str) -> Plan:
+def _draft(s: Snapshot) -> Plan:
+    """Make the plan for an empty id."""
     target, action = s.target, s.action
     assert target is not None  # the guards have found it
     match action.type:
         case ActionType.SCALE:
-            return _with_warnings(plan_scale(action, target, s.job, plan_id, s.diagnosis), s.partitions)
+            return _with_warnings(plan_scale(action, target, s.job, _NO_ID, s.diagnosis), s.partitions)
         case ActionType.RESTORE:
-            return plan_restore(action, target, s.job, s.checkpoint_with_path, plan_id)
+            return plan_restore(action, target, s.job, s.checkpoint_with_path, _NO_ID)
         case ActionType.RESTART:
-            return plan_restart(action, target, plan_id)
+            return plan_restart(action, target, _NO_ID)
 
 
 def _with_warnings(plan: Plan, partitions: int | None) -> Plan:
