@@ -94,9 +94,9 @@ def inverse_id(plan_id: str) -> str:
 
 def with_id(text: str, plan_id: str) -> str:
     """Return a patch, or an inverse one, that was made for an empty id, for this one."""
-    operations = json.loads(text)
+    operations, place = json.loads(text), annotation_path()
     for operation in operations:
-        if operation["path"] == annotation_path():
+        if operation["path"] == place:
             operation["value"] = plan_id + operation["value"]
     return json.dumps(operations)
 

@@ -82,18 +82,16 @@ class Record:
     """Looks that were planned; an earlier one does not count once another is planned."""
     ends: int = 0
     """The same of ends of its alert."""
+    key: tuple[str, str] = field(init=False)
+    """The target's namespace and name."""
     sibling: Sibling = field(init=False)
     """As others see it."""
     alert: AlertReference | None = None
     """The alert as a FlinkRemediation holds it; kept only while something is to be decided."""
 
     def __post_init__(self) -> None:
+        self.key = (self.target_ref.namespace, self.target_ref.name)
         self.changed()
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """The target's namespace and name."""
-        return self.target_ref.namespace, self.target_ref.name
 
     @property
     def labels(self) -> Mapping[str, str]:

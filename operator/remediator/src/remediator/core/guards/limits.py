@@ -76,7 +76,10 @@ def no_storm(s: Snapshot) -> Objection | None:
             f"It looks for {seconds} s whether other FlinkDeployments are in trouble, too (guards.storm).",
             s.created + SETTLE,
         )
-    count = _most_at_once(s, storm.per)
+    fires = _fires(s)
+    if len(fires) <= storm.max_targets:
+        return None
+    count = most_at_once(fires, storm.per, s.now - s.policy.guards.max_alert_age)
     if count <= storm.max_targets:
         return None
     plan = make_plan(s)
@@ -93,14 +96,15 @@ def no_storm(s: Snapshot) -> Objection | None:
     )
 
 
-def _most_at_once(s: Snapshot, per: timedelta) -> int:
+def _fires(s: Snapshot) -> list[tuple[datetime, tuple[str, str]]]:
+    """Return the alerts that fire: when each began, and its target's namespace and name."""
     own = (s.alert.starts_at, (s.target_ref.namespace, s.target_ref.name))
-    fires = [
+    others = [
         (x.starts_at or x.created, (x.target.namespace, x.target.name))
         for x in s.siblings
         if x.target.uid and not x.resolved
     ]
-    return most_at_once([own, *fires], per, s.now - s.policy.guards.max_alert_age)
+    return [own, *others]
 
 
 def most_at_once(fires: Iterable[tuple[datetime, tuple[str, str]]], per: timedelta, oldest: datetime) -> int:
