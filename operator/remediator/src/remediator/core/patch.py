@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from remediator.api.names import ENABLED_LABEL, PLAN_ANNOTATION
@@ -92,9 +93,9 @@ def inverse_id(plan_id: str) -> str:
     return f"{plan_id}-inverse"
 
 
-def with_id(text: str, plan_id: str) -> str:
-    """Return a patch, or an inverse one, that was made for an empty id, for this one."""
-    operations, place = json.loads(text), annotation_path()
+def with_id(operations: list[Operation], plan_id: str) -> str:
+    """Return the operations of a patch, or of an inverse one, that was made for an empty id, for this one, as text."""
+    place = annotation_path()
     for operation in operations:
         if operation["path"] == place:
             operation["value"] = plan_id + operation["value"]
@@ -106,6 +107,7 @@ def annotation_path() -> str:
     return pointer("metadata", "annotations", PLAN_ANNOTATION)
 
 
+@lru_cache(maxsize=256)
 def pointer(*keys: str) -> str:
     """Return the JSON pointer (RFC 6901) of nested keys."""
     return "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)

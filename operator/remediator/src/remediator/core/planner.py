@@ -32,12 +32,13 @@ def make_plan(s: Snapshot) -> Plan:
 
 def _with_id(s: Snapshot) -> Plan:
     draft = _draft(s)
-    written = [operation for operation in json.loads(draft.patch) if operation["path"].startswith("/spec/")]
+    operations = json.loads(draft.patch)
+    written = [operation for operation in operations if operation["path"].startswith("/spec/")]
     progress = (str(s.progress.step), str(len(s.progress.actions)))
     numbers = (draft.parallelism_before, draft.parallelism_after, draft.observed_generation)
     content = (str(draft.method), *map(str, numbers), json.dumps(written))
     plan_id = digest(s.uid or s.name, *progress, *content)
-    patches = {"patch": with_id(draft.patch, plan_id), "inverse": with_id(draft.inverse, plan_id)}
+    patches = {"patch": with_id(operations, plan_id), "inverse": with_id(json.loads(draft.inverse), plan_id)}
     return draft.model_copy(update={"id": plan_id, **patches})
 
 

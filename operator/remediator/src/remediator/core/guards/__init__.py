@@ -130,7 +130,7 @@ HAND_BACK_CHAIN: tuple[Guard, ...] = (
 def first_objection(snapshot: Snapshot, chain: Sequence[Guard] = CHAIN) -> Objection | None:
     """Return the first guard's objection, or None when all let it pass."""
     for guard in chain:
-        objection = guard(snapshot)
+        objection = guard.check(snapshot)
         if objection is not None:
             return objection
     return None
