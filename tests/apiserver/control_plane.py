@@ -55,6 +55,8 @@ class ControlPlane:
             verify=False,
             headers={"Authorization": f"Bearer {token or self._token}"},
             timeout=60,
+            # Where many threads share it, one that closes what is above a limit may close what another has just taken.
+            limits=httpx.Limits(max_keepalive_connections=None),
         )
 
     def kubectl(self, *arguments: str) -> str:
