@@ -6,7 +6,6 @@ reports or Alertmanager is restarted. Records of the same policy, target and fin
 one's name follows from the newest one's: two receivers compute the same, and the API server lets one of them create it.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -87,5 +86,5 @@ def remediation_name(alertname: str, incident: str, number: int) -> str:
 
 def record_number(name: str, incident: str) -> int:
     """Return the number of the record that has this name."""
-    numbered = re.search(rf"-{re.escape(incident)}-(\d+)$", name)
-    return int(numbered[1]) if numbered else 1
+    _, separator, number = name.rpartition(f"-{incident}-")
+    return int(number) if separator and number.isdecimal() else 1

@@ -5,6 +5,8 @@ Source: https://prometheus.io/docs/alerting/latest/configuration/#matcher
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import re2
 
@@ -22,8 +24,16 @@ def _holds(matcher: Matcher, value: str) -> bool:
     negated = matcher.operator in (Operator.NOT_EQUAL, Operator.NOT_REGEX)
     if matcher.operator in (Operator.EQUAL, Operator.NOT_EQUAL):
         return (value == matcher.value) is not negated
-    # RE2 is what Alertmanager's own expressions follow, and its time grows only with the length of the text.
-    return (re2.fullmatch(matcher.value, value, RE2_OPTIONS) is not None) is not negated
+    return (_expression(matcher.value).fullmatch(value) is not None) is not negated
+
+
+@lru_cache(maxsize=4096)
+def _expression(pattern: str) -> Any:
+    """Compile an expression. Alertmanager's own are RE2, too, whose time grows only with the length of the text.
+
+    The library's own cache compares all options each time.
+    """
+    return re2.compile(pattern, RE2_OPTIONS)
 
 
 @dataclass(frozen=True)
