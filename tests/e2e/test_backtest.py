@@ -19,6 +19,8 @@ from demo.scenarios import SCENARIOS
 
 LAST = list(SCENARIOS)[-1]
 """The scenario of the release that is there; each has a Prometheus of its own."""
+MARGIN = timedelta(minutes=10)
+"""Around the incident; long enough for what is assumed of an action to come to its end."""
 
 
 @contextmanager
@@ -51,10 +53,9 @@ def test_it_finds_the_incident_and_decides_as_the_controller_did(
     record = result(LAST)["remediation"]
     began = datetime.fromisoformat(record["metadata"]["creationTimestamp"])
     ended = datetime.fromisoformat(record["status"]["times"]["finished"])
-    around = (began - timedelta(minutes=1), ended + timedelta(minutes=1))
+    over = (f"--from={(began - MARGIN).isoformat()}", f"--to={(ended + MARGIN).isoformat()}")
     with prometheus(cluster) as url:
-        asked = (f"--prometheus={url}", "--step=5s", f"--from={around[0].isoformat()}", f"--to={around[1].isoformat()}")
-        found = backtest(cluster, *asked)
+        found = backtest(cluster, f"--prometheus={url}", "--step=5s", *over, "--outcome=no-effect")
     alert = SCENARIOS[LAST].alert
     (incident,) = [one for one in found["incidents"] if one["labels"]["alertname"] == alert]
     assert incident["target"] == f"{NAMESPACE}/{PIPELINE}"
