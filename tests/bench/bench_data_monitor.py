@@ -45,6 +45,7 @@ BYTES = 591
 PARTITIONS = 4
 CATEGORIES = 10_000
 _ROOT = Path(__file__).parents[2]
+_SOURCES, _READER = "operator/data_monitor/src", "tests/bench/reader.py"
 FIRST_MS = 1_700_000_000_000
 _BARE = ("bare_consume", "bare_value", "bare_poll", "only_decode")
 _DISTINCT = 20_000
@@ -121,23 +122,23 @@ def _median(ratios: Any) -> float:
 
 
 def _source_of(revision: str | None, folder: Path) -> Path | None:
-    """The data monitor of a revision, for PYTHONPATH."""
+    """A folder with the data monitor of a revision, and what reads with it."""
     if not revision:
         return None
     archive = subprocess.run(
-        ["git", "archive", revision, "operator/data_monitor/src"], check=True, capture_output=True, cwd=_ROOT
+        ["git", "archive", revision, _SOURCES, _READER], check=True, capture_output=True, cwd=_ROOT
     ).stdout
     subprocess.run(["tar", "-x", "-C", str(folder)], check=True, input=archive)
-    return folder / "operator/data_monitor/src"
+    return folder
 
 
 def _measure(
     kind: str, address: str, topic: str, count: int, folder: Path, pane: str, reference: str, source: Path | None
 ) -> dict[str, float]:
-    reader = Path(__file__).with_name("reader.py")
+    root = source or _ROOT
     command = [
         sys.executable,
-        str(reader),
+        str(root / _READER),
         kind,
         address,
         topic,
@@ -146,8 +147,8 @@ def _measure(
         str(folder),
         pane,
     ]
-    environment = {**os.environ, **({"PYTHONPATH": str(source)} if source else {})}
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=1200, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(root / _SOURCES)}
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=1200, env=environment)
     found: dict[str, float] = json.loads(said.stdout)
     return found
 
