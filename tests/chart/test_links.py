@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +9,8 @@ import httpx
 import pytest
 import render
 import yaml
-from apiserver.world import eventually
 from chart.conftest import Render, Rendered
-from cluster import tools
-from ports import free_port
+from prometheus_process import serving
 
 PORT_FORWARD = "http://localhost:9090"
 EVERYTHING = {"rules": {"files": {"trends": True}}}
@@ -35,32 +32,10 @@ def prometheus(release: Rendered, tmp_path_factory: pytest.TempPathFactory) -> I
         (mounted / name).mkdir(parents=True)
         for file, text in release.one("ConfigMap", name)["data"].items():
             (mounted / name / file).write_text(text)
-    (folder / "prometheus.yml").write_text("{}")
-    port = free_port()
     arguments = [f"--{a['name']}={a['value']}" for a in spec["additionalArgs"]]
-    command = [
-        str(tools.ensure(["prometheus"])["prometheus"]),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        *(argument.replace("/etc/prometheus/configmaps", str(mounted)) for argument in arguments),
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            eventually(lambda: _ready(client))
-            yield client
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/-/ready").is_success
-    except httpx.HTTPError:
-        return False
+    mounted_here = [argument.replace("/etc/prometheus/configmaps", str(mounted)) for argument in arguments]
+    with serving(folder, *mounted_here) as url, httpx.Client(base_url=url) as client:
+        yield client
 
 
 def alerts(release: Rendered) -> dict[str, dict[str, str]]:

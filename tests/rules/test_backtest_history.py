@@ -1,7 +1,6 @@
 """``remediator backtest`` and a real Prometheus that has stored alerts of three days."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -10,10 +9,9 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from apiserver.world import eventually
 from backtest_worlds import at, deployment, minutes, policy
-from cluster import tools
 from ports import free_port
+from prometheus_process import serving
 from remediator.__main__ import main
 
 DAY = 24 * 60
@@ -64,32 +62,8 @@ def prometheus(promtool: Callable[..., None], tmp_path_factory: pytest.TempPathF
     text = f"# TYPE ALERTS gauge\n{alerts}# TYPE ALERTS_FOR_STATE gauge\n{states}# TYPE lag gauge\n{LAG}# EOF\n"
     (folder / "history").write_text(text)
     promtool("tsdb", "create-blocks-from", "openmetrics", folder / "history", folder / "data")
-    (folder / "prometheus.yml").write_text("{}")
-    port = free_port()
-    command = [
-        str(tools.ensure(["prometheus"])["prometheus"]),
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=100y",
-        "--query.lookback-delta=59s",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            eventually(lambda: _ready(client))
-            yield f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _ready(client: httpx.Client) -> bool:
-    try:
-        return client.get("/-/ready").is_success
-    except httpx.HTTPError:
-        return False
+    with serving(folder, "--storage.tsdb.retention.time=100y", "--query.lookback-delta=59s") as url:
+        yield url
 
 
 @pytest.fixture

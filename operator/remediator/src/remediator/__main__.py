@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ import re2
 
 from remediator import __version__, commandline
 from remediator.api import crds
-from remediator.api.base import parse_duration
 from remediator.api.policy import RE2_OPTIONS
 from remediator.config import ControllerConfig, ReceiverConfig
+from remediator.services.words import length
 from remediator.telemetry import logging
 
 BAD_INPUT = 2
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         kind=_pattern,
         default="",
     )
-    _option(receiver, "resync-period", help="how often they are looked for", kind=_period, default="1m")
+    _option(receiver, "resync-period", help="how often they are looked for", kind=length, default="1m")
 
     controller = commands.add_parser("controller", parents=[common], help="carry out FlinkRemediations")
     _option(controller, "prometheus-url", help="where verification queries go", required=True)
@@ -74,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         controller,
         "sweep-period",
         help="how often old records are deleted and the watch is checked",
-        kind=_period,
+        kind=length,
         default="30s",
     )
     _option(
@@ -95,10 +95,10 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    words = parser()
-    arguments = words.parse_args(argv)
+    command_line = parser()
+    arguments = command_line.parse_args(argv)
     if arguments.command == "receiver" and bool(arguments.tls_cert_file) != bool(arguments.tls_key_file):
-        words.error("--tls-cert-file and --tls-key-file belong together")
+        command_line.error("--tls-cert-file and --tls-key-file belong together")
     if arguments.command == "crds":
         return _apply_definitions(arguments.kubeconfig) if arguments.apply else _print_definitions()
     if arguments.command == "explain":
@@ -146,16 +146,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         )
     return 0
-
-
-def _period(text: str) -> timedelta:
-    try:
-        period = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not period:
-        raise argparse.ArgumentTypeError("must be longer than 0s")
-    return period
 
 
 def _pattern(text: str) -> str:

@@ -1,12 +1,12 @@
 """Options of the commands that people run: ``remediator explain``, ``doctor`` and ``backtest``."""
 
 import argparse
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
 
 from remediator.core import doctor as doctoring
 from remediator.services.backtest import request
+from remediator.services.words import moment
 
 REQUIRED_FILES = ("policy", "alert", "target")
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -30,7 +30,7 @@ def add_explain(commands: Commands) -> None:
     }
     for name, text in files.items():
         explain.add_argument(f"--{name}", type=Path, metavar="FILE", required=name in REQUIRED_FILES, help=text)
-    explain.add_argument("--now", type=_moment, metavar="TIME", help="moment to decide at (ISO 8601); default: now")
+    explain.add_argument("--now", type=moment, metavar="TIME", help="moment to decide at (ISO 8601); default: now")
 
 
 def add_doctor(commands: Commands) -> None:
@@ -73,11 +73,3 @@ def add_backtest(commands: Commands) -> None:
         "-n", "--namespace", help="where the chart is installed; default: the namespace of the kubeconfig's context"
     )
     backtest.add_argument("--kubeconfig", type=Path, metavar="FILE", help="file to connect by; default: the usual ones")
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a time such as 2026-03-01T03:00:00Z: {text!r}") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,15 +1,15 @@
 """The words of ``kubectl frem``: commands, options, and what they may be."""
 
 import argparse
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from remediator import __version__
-from remediator.api.base import parse_duration
 from remediator.core import doctor as doctoring
 from remediator.services import doctor
 from remediator.services.backtest import request
+from remediator.services.words import length, moment_ahead
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
     listing.add_argument("-o", "--output", choices=("table", "wide", "json", "yaml"), default="table")
     watching = add("watch", "print a line for each change, until interrupted")
     _add_selection(watching)
-    watching.add_argument("--every", type=_duration, default=timedelta(seconds=2), metavar="TIME", help="default: 2s")
+    watching.add_argument("--every", type=length, default=timedelta(seconds=2), metavar="TIME", help="default: 2s")
     show = add("show", "show one: what was seen, planned and done, and what came of it")
     show.add_argument("name", metavar="NAME")
     show.add_argument("-o", "--output", choices=("text", "json", "yaml"), default="text")
@@ -81,10 +81,10 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
 def _add_request(command: argparse.ArgumentParser) -> None:
     command.add_argument("--reason", required=True, help="who wants it, and why")
     end = command.add_mutually_exclusive_group()
+    end.add_argument("--for", dest="length", type=length, metavar="TIME", help="end by itself after this, such as 2h")
     end.add_argument(
-        "--for", dest="length", type=_duration, metavar="TIME", help="end by itself after this, such as 2h"
+        "--until", type=moment_ahead, metavar="TIME", help="end by itself then (ISO 8601, UTC without a zone)"
     )
-    end.add_argument("--until", type=_moment, metavar="TIME", help="end by itself then (ISO 8601, UTC without a zone)")
 
 
 def _add_doctor(command: argparse.ArgumentParser) -> None:
@@ -98,24 +98,3 @@ def commands() -> dict[str, argparse.ArgumentParser]:
     """Return the parser of each command."""
     subparsers = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
     return dict(subparsers.choices)
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        length = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not length:
-        raise argparse.ArgumentTypeError("must be longer than 0s")
-    return length
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"not a time such as 2026-03-01T03:00:00Z: {text!r}") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    if moment <= datetime.now(UTC):
-        raise argparse.ArgumentTypeError(f"{text} is over")
-    return moment

@@ -3,12 +3,12 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from remediator.api.base import parse_duration
 from remediator.core.backtest.outcomes import Assumed
 from remediator.services.backtest.limits import Limit
+from remediator.services.words import length, moment_or_ago
 
 FORMATS = ("table", "json", "yaml")
 HELPS, NO_EFFECT = "helps", "no-effect"
@@ -55,19 +55,23 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--from",
         dest="start",
-        type=_moment,
+        type=moment_or_ago,
         metavar="TIME",
         help="begin of the range: ISO 8601, or how long ago, such as 30d; default: 7d, or the first alert of the files",
     )
     command.add_argument(
         "--to",
         dest="end",
-        type=_moment,
+        type=moment_or_ago,
         metavar="TIME",
         help="end of the range; default: now, or an hour after the last alert of the files",
     )
     command.add_argument(
-        "--step", type=_length, default=timedelta(minutes=1), metavar="TIME", help="between two points; default: 1m"
+        "--step",
+        type=length,
+        default=timedelta(minutes=1),
+        metavar="TIME",
+        help="between two points; default: 1m",
     )
     command.add_argument(
         "--outcome",
@@ -77,14 +81,14 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--takes",
-        type=_length,
+        type=length,
         default=timedelta(minutes=2),
         metavar="TIME",
         help="how long until a job runs after an action; default: 2m",
     )
     command.add_argument(
         "--recovers",
-        type=_length,
+        type=length,
         default=timedelta(minutes=5),
         metavar="TIME",
         help="how long after that the alert ends; default: 5m",
@@ -119,30 +123,6 @@ def to_request(arguments: argparse.Namespace) -> Request:
         svg=arguments.svg,
         limits=arguments.limits,
     )
-
-
-def _length(text: str) -> timedelta:
-    try:
-        length = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if not length:
-        raise argparse.ArgumentTypeError("must be longer than 0s")
-    return length
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.now(UTC) - parse_duration(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"neither a time such as 2026-03-01T03:00:00Z nor how long ago, such as 30d: {text!r}"
-        ) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _limit(text: str) -> Limit:
