@@ -25,7 +25,7 @@ from cluster.steps import Steps
 from bench import comparison
 from demo.incident import LAG_LIMIT, Incident, Sample
 from demo.install import NAMESPACE, install, last_values, prepare_chart, profiles, uninstall
-from demo.kube import ROOT, Cluster
+from demo.kube import ROOT, Cluster, wait_for
 from demo.pipeline import PIPELINE, Pipeline
 from demo.scenarios import SCENARIOS
 
@@ -38,6 +38,8 @@ DRAIN_WITHIN = timedelta(minutes=10)
 SETTLED = timedelta(seconds=30)
 """How long the lag has to stay low for the backlog to count as drained."""
 EVERY = 2.0
+HISTORY = f'kafka_consumergroup_current_offset{{consumergroup="{PIPELINE}"}} offset 5m'
+"""What the job has consumed is known by now: a step is sized by it."""
 Values = dict[str, Any]
 Report = Callable[[str], None]
 
@@ -84,7 +86,9 @@ CONTENDERS = [
 
 @dataclass
 class Course:
-    """What was seen of an overload; times are in seconds from its beginning."""
+    """What was seen of an overload. A load that is asked for comes up to two minutes later, so times are in seconds
+    from the moment at which the lag was seen above the alert's threshold.
+    """
 
     incident: Incident
     starts: list[str] = field(default_factory=list)
@@ -98,15 +102,16 @@ class Course:
         return (moment - self.incident.start).total_seconds()
 
     def first(self, condition: Callable[[Sample], bool]) -> float | None:
-        """Return when a condition was first seen to hold."""
-        return next((round(self.seconds(s.time), 1) for s in self.samples if condition(s)), None)
+        """Return how long after the threshold was passed a condition was first seen to hold."""
+        over = next((s.time for s in self.samples if (s.lag or 0) >= LAG_LIMIT), self.incident.start)
+        return next((round((s.time - over).total_seconds(), 1) for s in self.samples if condition(s)), None)
 
     def drained(self) -> float | None:
-        """Return when the lag fell below the limit to stay there, after it had been above."""
+        """Return how long after the threshold was passed the lag fell below it to stay there."""
         above = [s.time for s in self.samples if s.lag is not None and s.lag >= LAG_LIMIT]
         if not above or self.samples[-1].time - above[-1] < SETTLED:
             return None
-        return round(next(self.seconds(s.time) for s in self.samples if s.time > above[-1]), 1)
+        return self.first(lambda s: s.time > above[-1])
 
     def late(self) -> int:
         """Return how many events arrived while more waited than the alert allows."""
@@ -153,6 +158,7 @@ def _overload(cluster: Cluster, contender: Contender, steps: Steps) -> Course:
     pipeline.set_rate(scenario.healthy_rate)
     pipeline.wait_healthy(steps.say)
     pipeline.wait_calm(steps.say)
+    wait_for("five minutes of history", lambda: cluster.promql(HISTORY), 600)
     pipeline.set_rate(contender.rate)
     course = Course(Incident(start=datetime.now(UTC), alert=scenario.alert))
     deadline = time.monotonic() + contender.minutes * 60
