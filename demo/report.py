@@ -22,7 +22,7 @@ from demo.incident import Incident
 _COLOURS = {"lag": "#1f6fb2", "rate": "#7a7a7a", "parallelism": "#2a8a4a", "alert": "#d64541", "mark": "#555555"}
 _WIDEST_NOTE = 118
 # As text, not as paths: a reader can search the picture, and it stays small.
-_STYLE: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "streaming-monitoring", "font.size": 9}
+STYLE: dict[str, Any] = {"svg.fonttype": "none", "svg.hashsalt": "streaming-monitoring", "font.size": 9}
 
 
 def timeline(incident: Incident) -> str:
@@ -45,7 +45,7 @@ def table(incident: Incident) -> str:
 def draw(incident: Incident, *, limit: float, title: str) -> str:
     """Return the picture as SVG; ``limit`` is the alert's threshold."""
     marks = list(_marks(incident))
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         height = 6.2 + 0.19 * len(marks)
         figure = Figure(figsize=(10, height))
         grid = figure.add_gridspec(

@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from demo.incident import Incident
+from demo.report import STYLE
 
 
 def draw(courses: Mapping[str, Incident], limit: float) -> str:
     """Return the picture as SVG; ``limit`` is the alert's threshold. Where nobody answered, a line has a gap."""
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "streaming-monitoring", "font.size": 9}):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 6))
         lag, parallelism = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         for name, course in courses.items():

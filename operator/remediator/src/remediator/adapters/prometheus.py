@@ -10,8 +10,9 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
 
-_TOLD_LENGTH = 300
-_TROUBLE = (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError)
+TOLD_LENGTH = 300
+TROUBLE = (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError)
+"""What the client raises, and what an answer of another form leads to."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Prometheus:
             return to_answer(await self._ask(promql))
         except TimeoutError:
             return Answer(None, trouble="no answer in time")
-        except _TROUBLE as error:
-            return Answer(None, trouble=str(error)[:_TOLD_LENGTH])
+        except TROUBLE as error:
+            return Answer(None, trouble=str(error)[:TOLD_LENGTH])
 
     async def vector(self, promql: str) -> list[tuple[dict[str, str], float]] | None:
         """Run an instant query; returns the labels and the value of each series with a finite one, or None where there
         is no answer, or one of another form."""
         try:
             series = [(one["metric"], float(one["value"][1])) for one in await self._ask(promql)]
-        except (TimeoutError, *_TROUBLE):
+        except (TimeoutError, *TROUBLE):
             return None
         return [(labels, value) for labels, value in series if math.isfinite(value)]
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import requests
 from prometheus_api_client import PrometheusConnect
-from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
+
+from remediator.adapters.prometheus import TOLD_LENGTH, TROUBLE
 
 PAGE_POINTS: Final = 10_000
 """Points of a series that a page has at most: Prometheus refuses more than 11,000."""
 PAGE_LENGTH: Final = timedelta(hours=6)
 """A page is no longer, so that neither Prometheus nor we hold the points of many series at once."""
-_TOLD_LENGTH: Final = 300
-_TROUBLE = (requests.RequestException, PrometheusApiClientException, LookupError, TypeError, ValueError)
 
 
 class NoHistory(Exception):
@@ -58,7 +56,7 @@ class History:
             return to_series(found)
         except TimeoutError:
             raise NoHistory(f"{self._url} gives no answer in time from {_utc(first)} to {_utc(last)}") from None
-        except _TROUBLE as error:
+        except TROUBLE as error:
             raise NoHistory(f"{self._url} does not answer {promql!r}: {_told(error)}") from None
 
 
@@ -77,9 +75,9 @@ def _told(error: Exception) -> str:
     text = str(error)
     begin, end = text.find("{"), text.rfind("}")
     try:
-        return str(json.loads(text[begin : end + 1].replace("\\\\", "\\").replace("\\'", "'"))["error"])[:_TOLD_LENGTH]
+        return str(json.loads(text[begin : end + 1].replace("\\\\", "\\").replace("\\'", "'"))["error"])[:TOLD_LENGTH]
     except (ValueError, LookupError):
-        return text[:_TOLD_LENGTH]
+        return text[:TOLD_LENGTH]
 
 
 def _utc(moment: datetime) -> str:
