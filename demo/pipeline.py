@@ -35,12 +35,19 @@ class Pipeline:
 
     def set_rate(self, rate: int) -> None:
         """Change the load (events per second)."""
-        self._cluster.patch_config_map(LOADGEN, {"rate": str(rate)})
+        self._dial("rate", str(rate))
         self.rate = rate
 
     def set_shift(self, deviations: float) -> None:
         """Move the features away from what they are like otherwise (standard deviations)."""
-        self._cluster.patch_config_map(LOADGEN, {"shift": str(deviations)})
+        self._dial("shift", str(deviations))
+
+    def _dial(self, name: str, value: str) -> None:
+        self._cluster.patch_config_map(LOADGEN, {name: value})
+        # A kubelet looks at a pod that has changed at once, and at the ConfigMaps of one that has not within a minute
+        # or more.
+        selector = "--selector=app.kubernetes.io/component=loadgen"
+        self._cluster.kubectl("annotate", "pods", selector, "--overwrite", f"streaming-monitoring.dev/{name}={value}")
 
     def hang(self) -> None:
         """Let the feature lookups of every running TaskManager hang; a new pod's do not."""
