@@ -140,6 +140,7 @@ def _vertex(vertex: Vertex, answers: Mapping[str, Any]) -> VertexReading:
     watermark = to_spreads(answers.get(f"watermark of {vertex.id}")).get(_WATERMARK[0], UNKNOWN).minimum
     busy, idle, pressed, taken, given = (load.get(metric, UNKNOWN) for metric in _TASK)
     return VertexReading(
+        id=vertex.id,
         name=vertex.name,
         parallelism=vertex.parallelism,
         source=vertex.source,

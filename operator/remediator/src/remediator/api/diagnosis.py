@@ -66,6 +66,8 @@ class VertexLoad(Model):
     """Milliseconds of each second in which a subtask works or waits for an answer."""
     busiest: Number = None
     """The same of the busiest subtask."""
+    busy_total: Number = None
+    """The same of all subtasks together, on average over the time of the consumed rate."""
     back_pressured: Number = None
     """Milliseconds of each second in which a subtask cannot hand on what it has."""
     idle: Number = None
@@ -110,7 +112,7 @@ class Diagnosis(Model):
     input_rate: Number = None
     """Messages that are written to the topics each second."""
     consumed_rate: Number = None
-    """Messages that the job consumes each second."""
+    """Messages that the job consumes each second, on average over five minutes."""
     exception: Text = ""
     """Root cause of the job's last failure."""
     missing: Annotated[tuple[Annotated[str, Field(max_length=128)], ...], Field(max_length=MISSING_LIMIT)] = ()

@@ -248,6 +248,7 @@ def _load(vertex: VertexReading, readings: Readings) -> VertexLoad:
     return VertexLoad(
         name=_name(vertex),
         parallelism=max(vertex.parallelism, 0),
+        busy_total=_number(readings.busy_total.get(vertex.id)),
         source=vertex.source,
         busy=busy.average,
         busiest=busy.maximum,

@@ -21,6 +21,7 @@ UNKNOWN = Spread()
 class VertexReading:
     """A vertex by JobManager REST."""
 
+    id: str
     name: str
     parallelism: int
     source: bool = False
@@ -72,5 +73,8 @@ class Readings:
     input_rate: float | None = None
     """Messages written each second."""
     consumed_rate: float | None = None
+    """Messages consumed each second, over five minutes."""
+    busy_total: Mapping[str, float] = field(default_factory=dict)
+    """Busy milliseconds of each second, of all subtasks of a vertex, over the same time, by the vertex' ID."""
     missing: tuple[str, ...] = ()
     """What of the rest did not come, or not in time."""

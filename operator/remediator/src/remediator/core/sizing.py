@@ -2,8 +2,8 @@
 
 The true processing rate of a subtask is what it does in a second of which it is busy all the time (V. Kalavri et al.,
 "Three steps is all you need", OSDI 2018; Flink's autoscaler goes by the same): messages that the job consumes, through
-the busy time of all subtasks of the busiest vertex. Messages are those of the job's topics, so that it does not matter
-how many records that vertex makes of one.
+the busy time of all subtasks of the busiest vertex, both over the same time. Messages are those of the job's topics, so
+that it does not matter how many records that vertex makes of one.
 """
 
 import math
@@ -51,7 +51,7 @@ def sized(scale: Scale, current: int, diagnosis: Diagnosis | None) -> Sized | No
     written, consumed = diagnosis.input_rate or 0, diagnosis.consumed_rate or 0
     backlog, busiest = diagnosis.backlog or 0, _busiest(diagnosis)
     assert busiest is not None  # _unknown has found it
-    busy = (busiest.busy or 0) / 1000
+    busy, lately = _busy(busiest)
     each = consumed / (busiest.parallelism * busy)
     within = scale.to_drain_within
     # At least half of the time is for draining, else no parallelism would do for a short one.
@@ -62,7 +62,7 @@ def sized(scale: Scale, current: int, diagnosis: Diagnosis | None) -> Sized | No
     share = needed / each if each > 0 else math.inf
     wanted = max(1, math.ceil(share - 1e-9)) if share < MOST else MOST
     text = (
-        f"{busiest.parallelism} subtasks of {busiest.name[:80]}, busy {busy:.0%}, consume {consumed:,.0f}/s: "
+        f"{busiest.parallelism} subtasks of {busiest.name[:80]}, busy {busy:.0%}{lately}, consume {consumed:,.0f}/s: "
         f"{each:,.0f}/s for each busy one. {written:,.0f}/s come in, {backlog:,.0f} wait, and "
         f"{written * RESTART.total_seconds():,.0f} more after a restart of {format_duration(RESTART)}; drained in "
         f"{format_duration(left)} of {format_duration(within)}: ({written:,.0f} + {waiting:,.0f}/"
@@ -113,6 +113,14 @@ def _unknown(diagnosis: Diagnosis | None) -> str:
     if busiest is None:
         return "no vertex is known to be busy"
     return "" if (diagnosis.consumed_rate or 0) > 0 else "nothing is consumed"
+
+
+def _busy(vertex: VertexLoad) -> tuple[float, str]:
+    """Return the share of the time for which a subtask was busy, and words for when: over the time of the consumed rate
+    where that is known, else now."""
+    if (vertex.busy_total or 0) >= BUSY_ENOUGH:
+        return (vertex.busy_total or 0) / 1000 / vertex.parallelism, " over five minutes"
+    return (vertex.busy or 0) / 1000, ""
 
 
 def _busiest(diagnosis: Diagnosis) -> VertexLoad | None:

@@ -5,7 +5,7 @@ A remedy never waits long for this: what has not come within the time limit is m
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -29,9 +29,10 @@ _KEPT: Final = 256
 
 @dataclass(frozen=True)
 class _Metrics:
-    numbers: Mapping[str, float]
-    lags: Mapping[str, float]
-    missing: tuple[str, ...]
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    busy_total: Mapping[str, float] = field(default_factory=dict)
+    lags: Mapping[str, float] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
 
 
 class Diagnoser:
@@ -70,6 +71,7 @@ class Diagnoser:
                 partitions=metrics.lags,
                 input_rate=metrics.numbers.get("input_rate"),
                 consumed_rate=metrics.numbers.get("consumed_rate"),
+                busy_total=metrics.busy_total,
                 missing=tuple(missing),
             )
         )
@@ -80,7 +82,7 @@ class Diagnoser:
 
     async def _metrics(self, target: FlinkDeployment, now: datetime) -> _Metrics:
         if self._silent_since is not None and now - self._silent_since < REST:
-            return _Metrics({}, {}, ("Prometheus: it did not answer in time before",))
+            return _Metrics(missing=("Prometheus: it did not answer in time before",))
         numbers, lags = job_queries(target), partition_lags(target.consumer_groups)
         wanted = [self._prometheus.vector(query) for query in (numbers, lags) if query]
         try:
@@ -88,14 +90,15 @@ class Diagnoser:
                 answers = await asyncio.gather(*wanted)
         except TimeoutError:
             self._silent_since = now
-            return _Metrics({}, {}, ("Prometheus: no answer in time",))
+            return _Metrics(missing=("Prometheus: no answer in time",))
         self._silent_since = None
         missing = ["Prometheus: no usable answer"] if None in answers else []
         if not lags:
             missing.append("partitions: the FlinkDeployment names no consumer group")
         first, second = answers[0], answers[1] if lags else []
         return _Metrics(
-            {labels["stat"]: value for labels, value in first or () if "stat" in labels},
-            {f"{labels.get('topic', '')}/{labels.get('partition', '')}": value for labels, value in second or ()},
-            tuple(missing),
+            numbers={labels["stat"]: value for labels, value in first or () if "stat" in labels},
+            busy_total={labels["task_id"]: value for labels, value in first or () if "task_id" in labels},
+            lags={f"{labels.get('topic', '')}/{labels.get('partition', '')}": value for labels, value in second or ()},
+            missing=tuple(missing),
         )
