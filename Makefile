@@ -30,7 +30,7 @@ help: ## Show the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: .venv/.installed ## From nothing to an alert that heals a real Flink job (CLUSTER=existing|kind|local, SCENARIO=scale|restore)
+demo: .venv/.installed ## From nothing to an alert that heals a real Flink job (CLUSTER=kind|existing, SCENARIO=scale|restore)
 	$(BIN)/python -m demo $(if $(CLUSTER),--cluster=$(CLUSTER)) $(if $(SCENARIO),--scenario=$(SCENARIO))
 
 .PHONY: test
@@ -137,7 +137,7 @@ release-chart: .venv/.installed ## Package the chart of VERSION for REPOSITORY (
 	.tools/bin/helm package build/release/streaming-monitoring --destination build/release
 
 .PHONY: cluster-up
-cluster-up: .venv/.installed ## Bring up a cluster (CLUSTER=existing|kind|local; DRY_RUN=1 with kind prints the steps)
+cluster-up: .venv/.installed ## Bring up a cluster (CLUSTER=kind|existing; DRY_RUN=1 with kind prints the steps)
 	$(BIN)/python -m cluster up $(PROVIDER) $(if $(DRY_RUN),--dry-run)
 
 .PHONY: cluster-down

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.__main__ import KUBECONFIG, choose, up
+from cluster.__main__ import DEFAULT, KUBECONFIG, PROVIDERS, up
 from cluster.errors import ProviderError
 from cluster.steps import Steps
 from cluster.tools import ToolError
@@ -29,11 +29,7 @@ OUT = ROOT / "build/demo"
 def main() -> int:
     """Run the demo; 0 only if everything went as the README promises."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument(
-        "--cluster",
-        choices=["existing", "kind", "local"],
-        help="default: kind if Docker answers, else local",
-    )
+    parser.add_argument("--cluster", choices=PROVIDERS, default=DEFAULT, help="default: %(default)s")
     parser.add_argument(
         "--scenario",
         choices=sorted(SCENARIOS),
@@ -42,12 +38,11 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder of the report")
     arguments = parser.parse_args()
-    provider = arguments.cluster or choose()
     steps = Steps()
     try:
-        with steps.step(f"cluster ({provider})"):
-            up(provider, steps)
-        return run(provider, SCENARIOS[arguments.scenario], arguments.out, steps)
+        with steps.step(f"cluster ({arguments.cluster})"):
+            up(arguments.cluster, steps)
+        return run(arguments.cluster, SCENARIOS[arguments.scenario], arguments.out, steps)
     except (ProviderError, ToolError, CommandError, WaitError, subprocess.CalledProcessError) as error:
         print(f"The demo stopped: {error}", file=sys.stderr)
         return 1

@@ -15,7 +15,7 @@ RELEASE = "streaming-monitoring"
 NAMESPACE = "streaming"
 # Profiles of the chart below the demo's own values. kind shows nothing of its control plane to Prometheus: with the
 # defaults, critical alerts about that would fire.
-PROFILES = {"kind": ["small-values.yaml", "local-values.yaml"], "local": ["local-values.yaml"]}
+PROFILES = {"kind": ["small-values.yaml", "local-values.yaml"]}
 
 
 def profiles(provider: str) -> list[Path]:
@@ -25,8 +25,7 @@ def profiles(provider: str) -> list[Path]:
 
 def last_values(provider: str) -> list[Path]:
     """Values files above the demo's own: what a provider's cluster has not."""
-    names = {"values-packages.yaml": from_packages(provider), "values-local.yaml": provider == "local"}
-    return [Path(__file__).parent / name for name, needed in names.items() if needed]
+    return [Path(__file__).parent / "values-packages.yaml"] if from_packages(provider) else []
 
 
 def prepare_chart(provider: str, out: Path) -> Path:

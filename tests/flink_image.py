@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 from cluster import images, tools
-from cluster.local import provider as local
+from cluster.kind import packages
 from monitor_process import until
 from ports import free_port
 
@@ -37,8 +37,8 @@ root=$1; shift; exec chroot --userspec=9999:9999 "$root" env -i "$@"
 
 
 def missing() -> list[str]:
-    """What this machine lacks for it: the image is built as the local cluster's are."""
-    return [*local.missing(), *(program for program in ("unshare", "chroot") if not shutil.which(program))]
+    """What this machine lacks for it: the image is built as those of the cluster are."""
+    return [*packages.missing(), *(program for program in ("unshare", "chroot") if not shutil.which(program))]
 
 
 class FlinkImage:

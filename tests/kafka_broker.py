@@ -1,4 +1,4 @@
-"""A real Kafka broker on loopback: one KRaft node from the jars that the local cluster uses. For tests that need more
+"""A real Kafka broker on loopback: one KRaft node from the jars that the cluster's image has. For tests that need more
 than the mock: real fetches, real retention, real offsets by time."""
 
 from __future__ import annotations

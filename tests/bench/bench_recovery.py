@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cluster.__main__ import KUBECONFIG, choose, up
+from cluster.__main__ import DEFAULT, KUBECONFIG, up
 from cluster.steps import Steps
 
 from bench import comparison
@@ -78,11 +78,11 @@ class Contender:
 
 CONTENDERS = [
     Contender("nobody", _OBSERVE, minutes=4),
-    # Its first window begins after 5 minutes and takes 15; without a full one it does nothing.
-    Contender("autoscaler_defaults", _autoscaled(), history=20, minutes=20),
-    Contender("autoscaler_tuned", _autoscaled(**_TUNED), history=3, minutes=15),
     Contender("by_factor", {}),
     *(Contender(f"sized_{rate}", _sized(), rate=rate, history=6) for rate in RATES),
+    Contender("autoscaler_tuned", _autoscaled(**_TUNED), history=3, minutes=15),
+    # Its first window begins after 5 minutes and takes 15; without a full one it does nothing.
+    Contender("autoscaler_defaults", _autoscaled(), history=20, minutes=20),
 ]
 
 
@@ -125,20 +125,19 @@ def run(report: Report) -> Values:
     """Measure the contenders; writes the course of each and a picture to build/recovery."""
     wanted = os.environ.get("CONTENDERS", "").split(",")
     contenders = [c for c in CONTENDERS if wanted == [""] or c.name in wanted]
-    provider = os.environ.get("CLUSTER") or choose()
+    provider = os.environ.get("CLUSTER") or DEFAULT
     steps = Steps()
     up(provider, steps)
     OUT.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(KUBECONFIG, NAMESPACE)
-    figures, courses = {}, {}
+    figures, courses, picture = {}, {}, OUT / "recovery.svg"
     for contender in contenders:
         report(f"{contender.name}: {contender.rate} events/s")
         _install(cluster, provider, contender, steps)
         courses[contender.name] = course = _overload(cluster, contender, steps)
         figures[contender.name] = _figures(cluster, contender, course)
         report(json.dumps({contender.name: figures[contender.name]}))
-    picture = OUT / "recovery.svg"
-    picture.write_text(comparison.draw({name: course.incident for name, course in courses.items()}, LAG_LIMIT))
+        picture.write_text(comparison.draw({name: course.incident for name, course in courses.items()}, LAG_LIMIT))
     report(f"written: {picture}")
     return {"cluster": provider, "drain_within_s": DRAIN_WITHIN.total_seconds(), **figures}
 

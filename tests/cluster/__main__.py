@@ -12,23 +12,18 @@ from pathlib import Path
 
 from cluster import tools
 from cluster.errors import ProviderError
-from cluster.kind import docker, engine
+from cluster.kind import docker
 from cluster.kind import provider as kind
-from cluster.local import provider as local
 from cluster.steps import Steps
 
 KUBECONFIG = tools.ROOT / "build/cluster/kubeconfig"
-PROVIDERS = ("existing", "kind", "local")
-
-
-def choose() -> str:
-    """Return the provider of this machine: kind where Docker answers, else local."""
-    return "kind" if engine.answers() else "local"
+PROVIDERS = ("existing", "kind")
+DEFAULT = "kind"
 
 
 def from_packages(provider: str) -> bool:
     """Tell whether a provider's cluster can pull nothing: it has our images, and stand-ins for the dependencies."""
-    return provider == "local" or (provider == "kind" and kind.from_packages())
+    return provider == "kind" and kind.from_packages()
 
 
 def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
@@ -38,8 +33,6 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
     if not dry_run:
         KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
     match provider:
-        case "local":
-            local.up(KUBECONFIG, steps)
         case "kind":
             if dry_run:
                 docker.up(KUBECONFIG, steps, dry_run)
@@ -58,28 +51,21 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
 
 def down(provider: str, dry_run: bool = False) -> None:
     """Take the cluster down; an existing one is left as it is."""
-    match provider:
-        case "local":
-            local.clean()
-        case "kind":
-            docker.down(dry_run) if dry_run else kind.down()
+    if provider == "kind":
+        docker.down(dry_run) if dry_run else kind.down()
     if not dry_run:
         KUBECONFIG.unlink(missing_ok=True)
 
 
 def add_images(provider: str, names: Iterable[str], steps: Steps) -> None:
     """Load images that are too large to be in every cluster; an existing cluster pulls them."""
-    match provider:
-        case "local":
-            local.add_images(names, steps)
-        case "kind":
-            kind.add_images(names, steps)
+    if provider == "kind":
+        kind.add_images(names, steps)
 
 
 def status(provider: str) -> int:
     """Print what runs; returns 0 if the cluster answers."""
-    parts = {"local": local.status, "kind": kind.status}.get(provider, dict)()
-    for name, alive in parts.items():
+    for name, alive in (kind.status() if provider == "kind" else {}).items():
         print(f"{name:<36} {'runs' if alive else 'does not run'}")
     if not KUBECONFIG.exists():
         print("no kubeconfig: make cluster-up")
@@ -92,10 +78,10 @@ def main() -> int:
     """Run a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m cluster", description=__doc__)
     parser.add_argument("command", choices=["up", "down", "status", "tools"])
-    parser.add_argument("--provider", choices=PROVIDERS, help="default: kind if Docker answers, else local")
+    parser.add_argument("--provider", choices=PROVIDERS, default=DEFAULT, help="default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="kind: print the commands of a machine with Docker")
     arguments = parser.parse_args()
-    provider = arguments.provider or choose()
+    provider = arguments.provider
     steps = Steps()
     try:
         match arguments.command:

@@ -18,13 +18,12 @@ class Namespace:
         """What setns(2) is given."""
         return Path("/var/run/netns") / self.name
 
-    def create(self) -> bool:
-        """Make it with its loopback up, unless it is there; tells whether it was made."""
+    def create(self) -> None:
+        """Make it with its loopback up, unless it is there."""
         if self.file.exists():
-            return False
+            return
         run("ip", "netns", "add", self.name)
         run(*self.enter("ip", "link", "set", "lo", "up"))
-        return True
 
     def enter(self, *command: str) -> list[str]:
         """Return a command that runs in it. Not ``ip netns exec``: it hides the cgroup mounts."""

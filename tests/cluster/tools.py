@@ -130,12 +130,7 @@ GO_BUILDS = (
     ),
 )
 PACKAGES = {
-    "containerd": Package("containerd", "/usr/bin/containerd"),
-    "ctr": Package("containerd", "/usr/bin/ctr"),
     "runc": Package("runc", "/usr/sbin/runc"),
-    "cni": Package("containernetworking-plugins", "/usr/lib/cni/bridge"),
-    "nft": Package("nftables", "/usr/sbin/nft"),
-    "conntrack": Package("conntrack", "/usr/sbin/conntrack"),
     "ip": Package("iproute2", "/bin/ip"),
     "alertmanager": Package("prometheus-alertmanager", "/usr/bin/prometheus-alertmanager"),
     "amtool": Package("prometheus-alertmanager", "/usr/bin/amtool"),

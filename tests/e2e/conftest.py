@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cluster.__main__ import KUBECONFIG, choose
-from cluster.local import provider as local
+from cluster.__main__ import DEFAULT, KUBECONFIG
+from cluster.kind import provider as kind
 from e2e.incidents import EASY_RATE
 from e2e.release import Release
 
@@ -25,10 +25,10 @@ Played = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def provider() -> str:
-    """The provider that CLUSTER names, or the one this machine can carry."""
-    chosen = os.environ.get("CLUSTER") or choose()
-    if chosen == "local" and (lacks := local.missing()):
-        pytest.skip(f"no cluster here: no Docker engine answers, and local needs {', '.join(lacks)}")
+    """The provider that CLUSTER names, or kind where this machine can carry it."""
+    chosen = os.environ.get("CLUSTER") or DEFAULT
+    if chosen == "kind" and (lacks := kind.missing()):
+        pytest.skip(f"no cluster here: no Docker engine answers, and ours needs {', '.join(lacks)}")
     return chosen
 
 

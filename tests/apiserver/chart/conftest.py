@@ -15,7 +15,7 @@ NAMESPACE = "streaming"
 
 @pytest.fixture(scope="session")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The chart as the local cluster gets it: stand-ins for the dependencies, with the real definitions."""
+    """The chart as the cluster from packages gets it: stand-ins for the dependencies, with the real definitions."""
     from cluster import dependency_charts
 
     return dependency_charts.prepare(render.CHART, tmp_path_factory.mktemp("chart") / render.CHART.name)

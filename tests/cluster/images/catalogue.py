@@ -53,9 +53,10 @@ _MONITORING = (
     ("prometheus-operator", "0.85.0", None),
     ("prometheus-config-reloader", "0.85.0", None),
 )
+# What the node of kind runs: in its pods, and beside them.
 _IN_PODS = ("kube-apiserver", "etcd", "coredns", "local-path-provisioner")
 _ALL = (
-    Image("pause", "localhost/pause:1", HERE / "pause", fill=contents.pause),
+    Image("pause", "localhost/pause:1", HERE / "pause", fill=contents.pause, on_demand=True),
     Image("debian", "localhost/debian:bookworm", HERE / "debian", fill=contents.debian, inputs=contents.DEBIAN_INPUTS),
     Image("python", "localhost/python:bookworm", HERE / "python", base="debian"),
     Image("java", "localhost/java:17", HERE / "java", base="python"),
@@ -131,8 +132,8 @@ _ALL = (
 
 IMAGES = {image.name: image for image in _ALL}
 
-# What the local cluster needs with the umbrella chart: everything but the bases.
+# What a cluster needs with the umbrella chart: everything but the bases.
 DEFAULT = tuple(image.name for image in _ALL if image.name not in {"debian", "python", "java"} and not image.on_demand)
 
 # Programs of the machine's tools that images are made of.
-PROGRAMS = tuple(name for name, _, _ in _MONITORING)
+PROGRAMS = (*(name for name, _, _ in _MONITORING), *_IN_PODS, *contents.ON_THE_NODE)

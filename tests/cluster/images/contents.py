@@ -15,6 +15,7 @@ from . import maven
 
 SUITE = "bookworm"
 DEBIAN_INPUTS = (SUITE, "minbase", "ca-certificates", "slim-1")
+ON_THE_NODE = ("kubelet", "kubeadm", "crictl")
 # Left out of the base: nothing in a container reads them.
 UNUSED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt/lists")
 
@@ -87,7 +88,7 @@ def kind_node(context: Path, cache: Path) -> None:
     """What kubeadm, kind and the kubelet run, and the names that kubeadm asks for: all of them one image."""
     from cluster import tools
 
-    programs("kubelet", "kubeadm", "crictl")(context, cache)
+    programs(*ON_THE_NODE)(context, cache)
     (context / "version").write_text(f"v{tools.KUBERNETES}")
     components = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
     tags = {

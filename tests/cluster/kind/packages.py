@@ -21,8 +21,7 @@ from . import layout
 from .engine import KIND, NAME
 
 TOOLS = ("kind", "docker", "dockerd", "runc", "ip", "debootstrap", "buildah", "kubectl")
-# Of kind's own images nothing is loaded: the node brings them.
-_NODE_IMAGE, _OF_THE_NODE = "kind-node", ("pause",)
+_NODE_IMAGE = "kind-node"
 
 
 def missing() -> list[str]:
@@ -33,6 +32,9 @@ def missing() -> list[str]:
     elif os.geteuid() != 0:
         lacks.append("root (network namespaces, mounts and cgroups)")
     lacks += [program for program in ("nsenter", "go", "gcc") if shutil.which(program) is None]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    if memory < 6:
+        lacks.append(f"6 GiB of memory (it has {memory:.1f})")
     return lacks
 
 
@@ -43,7 +45,7 @@ def up(kubeconfig: Path, steps: Steps) -> None:
     # At once, because programs are compiled and images mostly downloaded.
     with steps.step("programs and images built"), ThreadPoolExecutor() as pool:
         programs = pool.submit(tools.ensure, (*TOOLS, *images.PROGRAMS), steps.say)
-        archives = images.build(tools.cache(), (_NODE_IMAGE, *images.DEFAULT), steps.say)
+        archives = images.build(tools.cache(), (*images.DEFAULT, _NODE_IMAGE), steps.say)
         found = programs.result()
     if not all(status().values()):
         with steps.step("remains of an earlier cluster removed"):
@@ -55,9 +57,8 @@ def up(kubeconfig: Path, steps: Steps) -> None:
         with steps.step("kind cluster"):
             _create(found["kind"], images.IMAGES[_NODE_IMAGE].reference, kubeconfig)
             forwarder.start(KIND.daemons, layout.API_PORT, KIND.namespace, "127.0.0.1", layout.API_PORT)
-    wanted = {name: path for name, path in archives.items() if name not in (_NODE_IMAGE, *_OF_THE_NODE)}
     with steps.step("images loaded"):
-        _loader().load(wanted, steps.say)
+        _loader().load({name: archives[name] for name in images.DEFAULT}, steps.say)
     KIND.run(str(found["kind"]), "export", "kubeconfig", *_names(kubeconfig))
 
 
