@@ -189,7 +189,7 @@ def test_alerts_in_every_form_that_people_can_export(tmp_path: Path) -> None:
         ): (0, 20),
     }
     for text, expected in forms.items():
-        file.write_text(text)
+        file.write_text("\ufeff" + text)  # as some editors save it
         (one,) = alerts_in(file, at(1) - at(0))
         assert (dict(one.labels), minutes(one.starts_at), minutes(one.ends_at)) == (labels, *expected), text
 
@@ -201,6 +201,7 @@ def test_alerts_in_every_form_that_people_can_export(tmp_path: Path) -> None:
         ("--alerts", "[1]", "document 1: Alertmanager's webhooks or list of alerts"),
         ("--alerts", '{"a": 1}', "or Prometheus's answer to a range query of ALERTS, is expected"),
         ("--alerts", webhook({"labels": {"a": "b"}, "status": "firing"}), "document 1.startsAt: Field required"),
+        ("--alerts", '{"data": {"alerts": []}}', "or Prometheus's answer to a range query of ALERTS, is expected"),
         ("--alerts", '{"data": {"resultType": "vector"}}', "a range query is expected (query_range), not a vector"),
         ("--policy", "kind: Other", "there is no FlinkRemediationPolicy"),
         ("--policy", "- 1", "a Kubernetes object is expected, such as a FlinkRemediationPolicy"),

@@ -26,17 +26,24 @@ class _Loader(yaml.SafeLoader):
     }
 
 
-def documents(path: Path) -> list[Any]:
-    """Return the documents of a JSON or YAML file ("-": standard input); empty ones are left out. Raises BadInput."""
+def text_of(path: Path) -> str:
+    """Return the text of a file ("-": standard input), without a byte order mark. Raises BadInput."""
     try:
         text = sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
-        if text.lstrip()[:1] in ("{", "["):
-            return [json.loads(text)]
-        return [document for document in yaml.load_all(text, _Loader) if document is not None]
     except OSError as error:
         raise BadInput(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise BadInput(f"{path}: is no text in UTF-8") from None
+    return text.removeprefix("\ufeff")
+
+
+def documents(path: Path) -> list[Any]:
+    """Return the documents of a JSON or YAML file; empty ones are left out. Raises BadInput."""
+    text = text_of(path)
+    try:
+        if text.lstrip()[:1] in ("{", "["):
+            return [json.loads(text)]
+        return [document for document in yaml.load_all(text, _Loader) if document is not None]
     except json.JSONDecodeError as error:
         raise BadInput(f"{path}: line {error.lineno}, column {error.colno}: no JSON: {error.msg}") from None
     except yaml.YAMLError as error:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from remediator.adapters.prometheus_history import Series, to_series
 from remediator.api.alertmanager import Alert
 from remediator.core.backtest.occurrences import NAME, STATE, Occurrence, Tracker, occurrence
-from remediator.services.documents import BadInput, checked
+from remediator.services.documents import BadInput, checked, text_of
 
 Document = dict[str, Any]
 FIRING: Final = "firing"
@@ -31,13 +31,7 @@ def alerts_in(path: Path, step: timedelta) -> list[Occurrence]:
 
 
 def _documents(path: Path) -> Iterator[Any]:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise BadInput(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: is no text in UTF-8") from None
-    decoder, place = json.JSONDecoder(), 0
+    text, decoder, place = text_of(path).strip(), json.JSONDecoder(), 0
     while place < len(text):
         try:
             document, place = decoder.raw_decode(text, place)
@@ -54,8 +48,8 @@ def _occurrences(document: Any, step: timedelta) -> list[Occurrence]:
     if isinstance(document, dict) and isinstance(document.get("alerts"), list):
         return [_alert(alert) for alert in document["alerts"]]
     if isinstance(document, dict) and isinstance(document.get("data"), dict):
-        if document["data"].get("resultType") != "matrix":
-            raise ValueError(f"a range query is expected (query_range), not a {document['data'].get('resultType')}")
+        if (kind := document["data"].get("resultType")) != "matrix":
+            raise ValueError(f"a range query is expected (query_range), not a {kind}" if kind else _EXPECTED)
         return list(_from_points(to_series(document["data"]["result"]), step))
     return [_alert(document)]
 
