@@ -1,4 +1,4 @@
-// One binary for every Kubernetes component that the local provider runs: it picks its command by the name it was
+// One binary for every Kubernetes component that the tests and the nodes of kind run: it picks its command by the name it was
 // called by. Compiled and linked once, it takes a sixth of the time and disk of six binaries.
 package main
 
