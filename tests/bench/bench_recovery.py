@@ -79,10 +79,11 @@ class Contender:
 CONTENDERS = [
     Contender("nobody", _OBSERVE, minutes=4),
     Contender("by_factor", {}),
-    *(Contender(f"sized_{rate}", _sized(), rate=rate, history=6) for rate in RATES),
+    # By the time at which it is sized, five minutes are known.
+    *(Contender(f"sized_{rate}", _sized(), rate=rate, history=4) for rate in RATES),
     Contender("autoscaler_tuned", _autoscaled(**_TUNED), history=3, minutes=15),
     # Its first window begins after 5 minutes and takes 15; without a full one it does nothing.
-    Contender("autoscaler_defaults", _autoscaled(), history=20, minutes=20),
+    Contender("autoscaler_defaults", _autoscaled(), history=19, minutes=20),
 ]
 
 
@@ -122,7 +123,7 @@ class Course:
 
 
 def run(report: Report) -> Values:
-    """Measure the contenders; writes the course of each and a picture to build/recovery."""
+    """Measure the contenders; writes the course of each to build/recovery, and a picture of all that are there."""
     wanted = os.environ.get("CONTENDERS", "").split(",")
     contenders = [c for c in CONTENDERS if wanted == [""] or c.name in wanted]
     provider = os.environ.get("CLUSTER") or DEFAULT
@@ -130,14 +131,15 @@ def run(report: Report) -> Values:
     up(provider, steps)
     OUT.mkdir(parents=True, exist_ok=True)
     cluster = Cluster(KUBECONFIG, NAMESPACE)
-    figures, courses, picture = {}, {}, OUT / "recovery.svg"
+    figures, picture = {}, OUT / "recovery.svg"
     for contender in contenders:
         report(f"{contender.name}: {contender.rate} events/s")
         _install(cluster, provider, contender, steps)
-        courses[contender.name] = course = _overload(cluster, contender, steps)
+        course = _overload(cluster, contender, steps)
         figures[contender.name] = _figures(cluster, contender, course)
         report(json.dumps({contender.name: figures[contender.name]}))
-        picture.write_text(comparison.draw({name: course.incident for name, course in courses.items()}, LAG_LIMIT))
+        comparison.save(course.incident, OUT / f"{contender.name}.json")
+        picture.write_text(comparison.draw(comparison.saved(OUT), LAG_LIMIT))
     report(f"written: {picture}")
     return {"cluster": provider, "drain_within_s": DRAIN_WITHIN.total_seconds(), **figures}
 

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import math
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from demo.incident import Incident
+from demo.incident import Incident, Sample
 from demo.report import STYLE
+
+
+def save(course: Incident, file: Path) -> None:
+    """Write a course, to be drawn with others later."""
+    file.write_text(json.dumps(dataclasses.asdict(course), default=datetime.isoformat))
+
+
+def saved(folder: Path) -> dict[str, Incident]:
+    """Return the courses in a folder by their names, the longest last."""
+    found = {}
+    for file in folder.glob("*.json"):
+        course = json.loads(file.read_text())
+        samples = [Sample(**{**one, "time": datetime.fromisoformat(one["time"])}) for one in course["samples"]]
+        found[file.stem] = Incident(datetime.fromisoformat(course["start"]), course["alert"], samples)
+    return dict(sorted(found.items(), key=lambda item: len(item[1].samples)))
 
 
 def draw(courses: Mapping[str, Incident], limit: float) -> str:

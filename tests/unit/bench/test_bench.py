@@ -2,8 +2,10 @@
 
 import importlib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from bench import comparison
 from bench.__main__ import names
 from bench.bench_recovery import CONTENDERS, SETTLED, Course
 
@@ -45,3 +47,14 @@ def test_a_lag_has_drained_when_it_stays_low() -> None:
 
 def test_late_is_what_came_while_too_much_waited() -> None:
     assert course(0, 2000, None, 3000, 0).late() == 800 * 20
+
+
+def test_courses_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
+    long, short = course(0, 2000, None, 0).incident, course(0, 2000, parallelism=4).incident
+    for name, incident in (("nobody", long), ("sized_800", short)):
+        comparison.save(incident, tmp_path / f"{name}.json")
+    found = comparison.saved(tmp_path)
+    assert found == {"sized_800": short, "nobody": long}
+    picture = comparison.draw(found, LAG_LIMIT)
+    assert picture == comparison.draw({"sized_800": short, "nobody": long}, LAG_LIMIT)
+    assert "sized 800" in picture
