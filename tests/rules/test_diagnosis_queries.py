@@ -1,5 +1,6 @@
 """What the remediator asks Prometheus about a job, answered by Prometheus' own engine on series as they are scraped."""
 
+import itertools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +14,8 @@ from worlds import target
 
 TASK_MANAGER = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="ml-recommender",pod="tm-%s"}'
 SUBTASK = (
-    'flink_taskmanager_job_task_busyTimeMsPerSecond{namespace="streaming",app="ml-recommender",'
-    'task_id="%s",subtask_index="%d",tm_id="%d"}'
+    'flink_taskmanager_job_task_numRecords%s{namespace="streaming",app="ml-recommender",'
+    'task_id="%s",subtask_index="%d",task_attempt_id="%d",replica="%d"}'
 )
 OTHER_JOB = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="other",pod="tm-9"}'
 CONTAINER = (
@@ -29,18 +30,19 @@ def by_partition(metric: str, partition: int, group: str = "", instance: str = "
 
 def series() -> list[dict[str, str]]:
     """Ten minutes, four values a minute: two TaskManagers of 0.25 cores each, 4 partitions that two replicas of the
-    exporter tell of, 200 messages per second into each, of which 150 are consumed and committed every minute. Of the
-    two vertices, the source measures no busy time, and the other one's subtasks are busy a half of each second, then
-    gone for a minute in which the job restarts, and busy all the time in the last two."""
+    exporter tell of, 200 messages per second into each, of which 150 are consumed and committed every minute. The
+    two subtasks of a vertex take 100 records each second and make three of each, until the job restarts at eight
+    minutes, and 200 from then on; a second replica of Prometheus tells the same."""
     found = [{"series": TASK_MANAGER % n, "values": "0+3750000000x40"} for n in (1, 2)]
     found += [{"series": OTHER_JOB, "values": "0+15000000000x40"}]
     found += [{"series": CONTAINER % (n, "flink-main-container", ""), "values": "0+6x40"} for n in (1, 2)]
     found += [{"series": CONTAINER % (1, "flink-main-container", ',node="again"'), "values": "0+6x40"}]
     found += [{"series": CONTAINER % (1, "", ""), "values": "0+6x40"}]
-    found += [{"series": SUBTASK % ("source", 0, 1), "values": " ".join(["NaN"] * 41)}]
-    for subtask in (0, 1):
-        found += [{"series": SUBTASK % ("work", subtask, 1), "values": "500x27 stale"}]
-        found += [{"series": SUBTASK % ("work", subtask, 2), "values": "_x33 1000x7"}]
+    for way, subtask, replica in itertools.product(("In", "Out"), (0, 1), (1, 2)):
+        records = {"In": 1500, "Out": 4500}[way]
+        before, after = (SUBTASK % (way, "work", subtask, attempt, replica) for attempt in (1, 2))
+        found += [{"series": before, "values": f"0+{records}x32 stale"}]
+        found += [{"series": after, "values": f"_x33 0+{2 * records}x7"}]
     for partition in range(4):
         committed = " ".join(f"{150 * 60 * minute}x3" for minute in range(11))
         for instance in "ab":
@@ -59,8 +61,9 @@ def test_prometheus_answers_with_what_the_job_does(promtool: Callable[..., None]
         expected = [{"labels": labels, "value": value} for labels, value in samples.items()]
         return {"expr": query, "eval_time": "10m", "exp_samples": expected}
 
-    # Of the twenty values in five minutes, at 05:15 to 10:00, 7 are 500, 5 none and 8 1,000.
-    busy = {'{stat="busy_total", task_id="work"}': 2 * (7 * 500 + 8 * 1000) / 20}
+    # Of the last five minutes three at 800 records each second, to which increase() adds half an interval, and from
+    # 08:15 on 105 s at 1,600.
+    records = {'{stat="records", task_id="work"}': (187.5 * 800 + 105 * 1600) / 300}
     numbers = {"jvm_cpu": 0.5, "container_cpu": 0.8, "task_managers": 2, "input_rate": 800, "consumed_rate": 600}
     lags = {f'{{topic="events", partition="{n}"}}': 1000.0 * (n + 1) for n in range(1, 4)}
     tests = {
@@ -73,7 +76,7 @@ def test_prometheus_answers_with_what_the_job_does(promtool: Callable[..., None]
                 "promql_expr_test": [
                     at_ten(
                         job_queries(target()),
-                        {f'{{stat="{stat}"}}': value for stat, value in numbers.items()} | busy,
+                        {f'{{stat="{stat}"}}': value for stat, value in numbers.items()} | records,
                     ),
                     at_ten(partition_lags({"ml-recommender"}), lags),
                 ],
@@ -99,7 +102,8 @@ def test_what_it_asks_for_is_in_the_catalogue() -> None:
     ours = {name for name in catalogue() if re.search(rf"\b{name}\b", asked)}
     assert ours == {
         "flink_taskmanager_Status_JVM_CPU_Time",
-        "flink_taskmanager_job_task_busyTimeMsPerSecond",
+        "flink_taskmanager_job_task_numRecordsIn",
+        "flink_taskmanager_job_task_numRecordsOut",
         "kafka_topic_partition_current_offset",
         "kafka_consumergroup_current_offset",
         "kafka_consumergroup_lag",

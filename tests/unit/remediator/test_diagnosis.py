@@ -74,11 +74,11 @@ async def look(
     """Diagnose a job by answers of JobManager REST and Prometheus; ``cpu`` in cores of all TaskManagers."""
     job = to_job(details(parallelism), checkpoints(checkpoint))
     stats = {"task_managers": 2.0, "input_rate": 800.0, "consumed_rate": 666.0, **numbers}
-    busy_total = {SOURCE: 210.0, WORK: 1500.0}
+    records = {SOURCE: 521.0, WORK: 1042.0}
     if cpu is not None:
         stats["jvm_cpu"] = cpu
     told = lags if lags is not None else {str(n): 1200.0 + 10 * n for n in range(4)}
-    diagnoser = _diagnoser(httpx.MockTransport(job_manager(load)), stats, told, busy_total)
+    diagnoser = _diagnoser(httpx.MockTransport(job_manager(load)), stats, told, records)
     found = await diagnoser.diagnose(_target(), job)
     assert found is not None
     return found
@@ -92,15 +92,15 @@ def _diagnoser(
     transport: Any,
     stats: dict[str, float],
     lags: dict[str, float],
-    busy_total: dict[str, float] | None = None,
+    records: dict[str, float] | None = None,
     **changes: Any,
 ) -> Diagnoser:
     def answer(query: str) -> Any:
         if query.startswith("label_replace"):
             jobs = [{"metric": {"stat": stat}, "value": [0, str(value)]} for stat, value in stats.items()]
             vertices = [
-                {"metric": {"stat": "busy_total", "task_id": vertex}, "value": [0, str(value)]}
-                for vertex, value in (busy_total or {}).items()
+                {"metric": {"stat": "records", "task_id": vertex}, "value": [0, str(value)]}
+                for vertex, value in (records or {}).items()
             ]
             return jobs + vertices
         return [
@@ -129,7 +129,7 @@ async def test_a_busy_vertex_on_idle_cpus_waits_outside_and_the_words_name_the_c
         "cause. More subtasks wait side by side, and load it more."
     )
     (_, work, sink) = found.vertices
-    assert (work.busy_total, sink.busy_total) == (1500, None)
+    assert (work.records_before, sink.records_before) == (1042, None)
     assert (work.busy, work.busiest, work.idle, work.back_pressured) == (988.5, 992, 11.5, 0)
     assert work.records_in == 666
     assert work.watermark_lag == 4

@@ -87,13 +87,21 @@ def test_half_busy_subtasks_can_do_twice_of_what_they_do() -> None:
     assert step.parallelism == 2
 
 
-def test_early_in_an_overload_busy_time_is_of_the_time_in_which_was_consumed() -> None:
-    # Of five minutes, four at 300/s and one at the 571/s that two subtasks carry.
-    busy_total = (4 * 300 + 571) / 571 / 5 * 2000
-    vertex = VertexLoad(name="feature_extractor", parallelism=2, busy=1000, busiest=1000, busy_total=busy_total)
-    step = sized(scale(), 2, seen(650, consumed_rate=(4 * 300 + 571) / 5, backlog=5000, vertices=(vertex,)))
+def test_early_in_an_overload_what_is_consumed_is_that_of_the_last_minute() -> None:
+    # Of five minutes, four at 300/s and one at the 571/s that two subtasks carry; each message makes three records.
+    average = (4 * 300 + 571) / 5
+    vertex = VertexLoad(
+        name="feature_extractor",
+        parallelism=2,
+        busy=1000,
+        busiest=1000,
+        records_in=571,
+        records_out=1142,
+        records_before=3 * average,
+    )
+    step = sized(scale(), 2, seen(650, consumed_rate=average, backlog=5000, vertices=(vertex,)))
     assert step is not None
-    assert "busy 62% over five minutes, consume 354/s: 286/s for each busy one" in step.arithmetic
+    assert "busy 100%, consume 571/s: 286/s for each busy one" in step.arithmetic
     assert step.parallelism == 4
 
 
@@ -154,7 +162,9 @@ positive = st.none() | st.floats(0, 1e300)
                 name=st.text(max_size=20),
                 parallelism=st.integers(0, 40_000),
                 busy=positive,
-                busy_total=positive,
+                records_in=positive,
+                records_out=positive,
+                records_before=positive,
             ),
             max_size=4,
         ).map(tuple),

@@ -66,8 +66,6 @@ class VertexLoad(Model):
     """Milliseconds of each second in which a subtask works or waits for an answer."""
     busiest: Number = None
     """The same of the busiest subtask."""
-    busy_total: Number = None
-    """The same of all subtasks together, on average over the time of the consumed rate."""
     back_pressured: Number = None
     """Milliseconds of each second in which a subtask cannot hand on what it has."""
     idle: Number = None
@@ -76,6 +74,8 @@ class VertexLoad(Model):
     """Records that all subtasks together take in, each second."""
     records_out: Number = None
     """Records that all subtasks together hand on, each second."""
+    records_before: Number = None
+    """Both together, on average over the time of the consumed rate."""
     watermark_lag: Number = None
     """Seconds by which the subtask that is furthest behind in event time is behind the clock."""
 

@@ -248,7 +248,6 @@ def _load(vertex: VertexReading, readings: Readings) -> VertexLoad:
     return VertexLoad(
         name=_name(vertex),
         parallelism=max(vertex.parallelism, 0),
-        busy_total=_number(readings.busy_total.get(vertex.id)),
         source=vertex.source,
         busy=busy.average,
         busiest=busy.maximum,
@@ -256,6 +255,7 @@ def _load(vertex: VertexReading, readings: Readings) -> VertexLoad:
         idle=_number(vertex.idle.average),
         records_in=_total(vertex.records_in, vertex.parallelism),
         records_out=_total(vertex.records_out, vertex.parallelism),
+        records_before=_number(readings.records.get(vertex.id)),
         watermark_lag=None if watermark is None else readings.at.timestamp() - watermark / 1000,
     )
 

@@ -12,7 +12,8 @@ from remediator.core.flinkdeployment import FlinkDeployment
 def job_queries(target: FlinkDeployment) -> str:
     """Return a query whose series each have a label ``stat``: ``jvm_cpu`` and ``container_cpu`` (cores),
     ``task_managers``, ``input_rate`` and ``consumed_rate`` (messages per second), and for each vertex, by ``task_id``,
-    ``busy_total`` (milliseconds of each second, of all subtasks). What nobody exports has no series."""
+    ``records`` (in and out of all subtasks, per second, over the time of ``consumed_rate``). What nobody exports has
+    no series."""
     labels = f"namespace={_quoted(target.namespace)},app={_quoted(target.name)}"
     # Pods of Flink's native Kubernetes mode, and of the operator's standalone mode, are named so.
     pods = _quoted(f"{re.escape(target.name)}-taskmanager-.*")
@@ -29,17 +30,19 @@ def job_queries(target: FlinkDeployment) -> str:
         written = "max by (namespace, topic, partition) (rate(kafka_topic_partition_current_offset[2m]))"
         read = f"group by (namespace, topic, partition) (kafka_consumergroup_current_offset{{{group}}})"
         # Flink commits with its checkpoints, in steps: rate() takes the last one for part of a slope, and is off by as
-        # much as a step. Over a longer time, so that steps even out; busy time over the same, because one is divided
-        # by the other. While a job restarts, it neither consumes nor has series: that counts as not busy.
+        # much as a step. Over a longer time, so that steps even out.
         by_partition = "max by (namespace, consumergroup, topic, partition)"
         now, before = (
             f"{by_partition} (kafka_consumergroup_current_offset{{{group}}}{offset})" for offset in ("", " offset 5m")
         )
         found["input_rate"] = f"sum({written} and on (namespace, topic, partition) {read})"
         found["consumed_rate"] = f"sum({now} - {before}) / 300"
-        busy = f"flink_taskmanager_job_task_busyTimeMsPerSecond{{{labels}}} >= 0"
-        by_subtask = f"max by (task_id, subtask_index) ({busy})"
-        found["busy_total"] = f"sum by (task_id) (sum_over_time({by_subtask}[5m:15s])) / 20"
+        by_attempt = "max by (task_id, subtask_index, task_attempt_id)"
+        into, out = (
+            f"sum by (task_id) ({by_attempt} (increase(flink_taskmanager_job_task_numRecords{way}{{{labels}}}[5m])))"
+            for way in ("In", "Out")
+        )
+        found["records"] = f"({into} + {out}) / 300"
     return " or ".join(f'label_replace({query}, "stat", "{stat}", "", "")' for stat, query in found.items())
 
 

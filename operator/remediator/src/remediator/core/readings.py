@@ -74,7 +74,7 @@ class Readings:
     """Messages written each second."""
     consumed_rate: float | None = None
     """Messages consumed each second, over five minutes."""
-    busy_total: Mapping[str, float] = field(default_factory=dict)
-    """Busy milliseconds of each second, of all subtasks of a vertex, over the same time, by the vertex' ID."""
+    records: Mapping[str, float] = field(default_factory=dict)
+    """Records in and out of all subtasks of a vertex, each second, over the same time, by the vertex' ID."""
     missing: tuple[str, ...] = ()
     """What of the rest did not come, or not in time."""

@@ -2,8 +2,11 @@
 
 The true processing rate of a subtask is what it does in a second of which it is busy all the time (V. Kalavri et al.,
 "Three steps is all you need", OSDI 2018; Flink's autoscaler goes by the same): messages that the job consumes, through
-the busy time of all subtasks of the busiest vertex, both over the same time. Messages are those of the job's topics, so
-that it does not matter how many records that vertex makes of one.
+the busy time of all subtasks of the busiest vertex. Messages are those of the job's topics, so that it does not matter
+how many records that vertex makes of one. Busy time is that of the last minute, and consumed messages are known as an
+average of five, since commits come in steps: by the records of the vertex, which are known for both, the one is brought
+to the time of the other. Averages of both over five minutes would not do, because subtasks with little to do are often
+busy for less than their share, such as those that wait for a store only once it is at its limit.
 """
 
 import math
@@ -48,10 +51,9 @@ def sized(scale: Scale, current: int, diagnosis: Diagnosis | None) -> Sized | No
         asked = math.ceil(current * DEFAULT_FACTOR)
         text = f"The step cannot be sized, because {why_not}: {current} to {asked}, by the factor {DEFAULT_FACTOR:g}."
         return Sized(asked, text, measured=False)
-    written, consumed = diagnosis.input_rate or 0, diagnosis.consumed_rate or 0
-    backlog, busiest = diagnosis.backlog or 0, _busiest(diagnosis)
+    written, backlog, busiest = diagnosis.input_rate or 0, diagnosis.backlog or 0, _busiest(diagnosis)
     assert busiest is not None  # _unknown has found it
-    busy, lately = _busy(busiest)
+    consumed, busy = _consumed_now(diagnosis.consumed_rate or 0, busiest), (busiest.busy or 0) / 1000
     each = consumed / (busiest.parallelism * busy)
     within = scale.to_drain_within
     # At least half of the time is for draining, else no parallelism would do for a short one.
@@ -62,7 +64,7 @@ def sized(scale: Scale, current: int, diagnosis: Diagnosis | None) -> Sized | No
     share = needed / each if each > 0 else math.inf
     wanted = max(1, math.ceil(share - 1e-9)) if share < MOST else MOST
     text = (
-        f"{busiest.parallelism} subtasks of {busiest.name[:80]}, busy {busy:.0%}{lately}, consume {consumed:,.0f}/s: "
+        f"{busiest.parallelism} subtasks of {busiest.name[:80]}, busy {busy:.0%}, consume {consumed:,.0f}/s: "
         f"{each:,.0f}/s for each busy one. {written:,.0f}/s come in, {backlog:,.0f} wait, and "
         f"{written * RESTART.total_seconds():,.0f} more after a restart of {format_duration(RESTART)}; drained in "
         f"{format_duration(left)} of {format_duration(within)}: ({written:,.0f} + {waiting:,.0f}/"
@@ -115,12 +117,11 @@ def _unknown(diagnosis: Diagnosis | None) -> str:
     return "" if (diagnosis.consumed_rate or 0) > 0 else "nothing is consumed"
 
 
-def _busy(vertex: VertexLoad) -> tuple[float, str]:
-    """Return the share of the time for which a subtask was busy, and words for when: over the time of the consumed rate
-    where that is known, else now."""
-    if (vertex.busy_total or 0) >= BUSY_ENOUGH:
-        return (vertex.busy_total or 0) / 1000 / vertex.parallelism, " over five minutes"
-    return (vertex.busy or 0) / 1000, ""
+def _consumed_now(consumed: float, vertex: VertexLoad) -> float:
+    """Return the messages consumed each second in the last minute; the average, where a vertex' records are unknown."""
+    now = (vertex.records_in or 0) + (vertex.records_out or 0)
+    before = vertex.records_before or 0
+    return consumed * now / before if now > 0 and before > 0 else consumed
 
 
 def _busiest(diagnosis: Diagnosis) -> VertexLoad | None:

@@ -30,7 +30,7 @@ _KEPT: Final = 256
 @dataclass(frozen=True)
 class _Metrics:
     numbers: Mapping[str, float] = field(default_factory=dict)
-    busy_total: Mapping[str, float] = field(default_factory=dict)
+    records: Mapping[str, float] = field(default_factory=dict)
     lags: Mapping[str, float] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ class Diagnoser:
                 partitions=metrics.lags,
                 input_rate=metrics.numbers.get("input_rate"),
                 consumed_rate=metrics.numbers.get("consumed_rate"),
-                busy_total=metrics.busy_total,
+                records=metrics.records,
                 missing=tuple(missing),
             )
         )
@@ -98,7 +98,7 @@ class Diagnoser:
         first, second = answers[0], answers[1] if lags else []
         return _Metrics(
             numbers={labels["stat"]: value for labels, value in first or () if "stat" in labels},
-            busy_total={labels["task_id"]: value for labels, value in first or () if "task_id" in labels},
+            records={labels["task_id"]: value for labels, value in first or () if "task_id" in labels},
             lags={f"{labels.get('topic', '')}/{labels.get('partition', '')}": value for labels, value in second or ()},
             missing=tuple(missing),
         )
