@@ -34,7 +34,7 @@ QUICK = bool(os.environ.get("BENCH_QUICK"))
 DEMO = ROOT / "demo"
 OUT = ROOT / "build/recovery"
 OVERLOAD = 800
-RATES = [int(rate) for rate in os.environ.get("RATES", "800" if QUICK else "650,700,800,900,1000").split(",")]
+RATES = [int(rate) for rate in os.environ.get("RATES", "800" if QUICK else "700,750,800,900,1000").split(",")]
 DRAIN_WITHIN = timedelta(minutes=5)
 SETTLED = timedelta(seconds=30)
 """How long the lag has to stay low for the backlog to count as drained."""
