@@ -28,33 +28,32 @@ def from_packages(provider: str) -> bool:
 
 def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
     """Bring a cluster up and write its kubeconfig to build/cluster/kubeconfig. Raises ProviderError, ToolError."""
-    if dry_run and provider != "kind":
-        raise ProviderError("only kind has a dry run: its steps are commands")
-    if not dry_run:
-        KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
-    match provider:
-        case "kind":
-            if dry_run:
-                docker.up(KUBECONFIG, steps, dry_run)
-            else:
-                kind.up(KUBECONFIG, steps)
-        case _:
-            source = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
-            if not source.is_file():
-                raise ProviderError(f"the existing provider needs a kubeconfig; there is none at {source}")
-            shutil.copyfile(source, KUBECONFIG)
-            KUBECONFIG.chmod(0o600)
-    if not dry_run:
-        with steps.step("tools in .tools/bin"):
-            tools.link(("helm", "kubectl"), steps.say)
+    if dry_run:
+        if provider != "kind":
+            raise ProviderError("only kind has a dry run: its steps are commands")
+        docker.up(KUBECONFIG, steps, dry_run)
+        return
+    KUBECONFIG.parent.mkdir(parents=True, exist_ok=True)
+    if provider == "kind":
+        kind.up(KUBECONFIG, steps)
+    else:
+        source = Path(os.environ.get("KUBECONFIG") or Path.home() / ".kube/config")
+        if not source.is_file():
+            raise ProviderError(f"the existing provider needs a kubeconfig; there is none at {source}")
+        shutil.copyfile(source, KUBECONFIG)
+        KUBECONFIG.chmod(0o600)
+    with steps.step("tools in .tools/bin"):
+        tools.link(("helm", "kubectl"), steps.say)
 
 
 def down(provider: str, dry_run: bool = False) -> None:
     """Take the cluster down; an existing one is left as it is."""
+    if dry_run:
+        docker.down(dry_run)
+        return
     if provider == "kind":
-        docker.down(dry_run) if dry_run else kind.down()
-    if not dry_run:
-        KUBECONFIG.unlink(missing_ok=True)
+        kind.down()
+    KUBECONFIG.unlink(missing_ok=True)
 
 
 def add_images(provider: str, names: Iterable[str], steps: Steps) -> None:
@@ -81,8 +80,7 @@ def main() -> int:
     parser.add_argument("--provider", choices=PROVIDERS, default=DEFAULT, help="default: %(default)s")
     parser.add_argument("--dry-run", action="store_true", help="kind: print the commands of a machine with Docker")
     arguments = parser.parse_args()
-    provider = arguments.provider
-    steps = Steps()
+    provider, steps = arguments.provider, Steps()
     try:
         match arguments.command:
             case "up":
