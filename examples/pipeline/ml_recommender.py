@@ -53,14 +53,15 @@ class Validate(ProcessFunction):
 class ExtractFeatures(MapFunction):
     """Adds what the feature store knows: the slow step."""
 
-    def __init__(self, seconds: float, hang_file: str) -> None:
+    def __init__(self, seconds: float, hang_file: str, overlap: float) -> None:
         self._seconds = seconds
         self._hang_file = hang_file
+        self._overlap = overlap
         self._lookup: features.Lookup | None = None
 
     def open(self, runtime_context: RuntimeContext) -> None:
         self._lookup = features.SlowFeatureStore(
-            self._seconds, time.monotonic, time.sleep, Path(self._hang_file).exists
+            self._seconds, time.monotonic, time.sleep, Path(self._hang_file).exists, self._overlap
         )
 
     def map(self, value: str) -> str:
@@ -161,11 +162,8 @@ def build(environment: StreamExecutionEnvironment, options: argparse.Namespace) 
     # Not chained to the source: a slow step then shows as backpressure of the source.
     valid = events.rebalance().process(Validate(), Types.STRING()).name("validate").uid("validate")
     valid.get_side_output(REJECTED).sink_to(sink(servers, options.dlq_topic)).name("dlq").uid("dlq")
-    enriched = (
-        valid.map(ExtractFeatures(options.feature_ms / 1000, options.hang_file), Types.STRING())
-        .name("feature_extractor")
-        .uid("feature_extractor")
-    )
+    lookups = ExtractFeatures(options.feature_ms / 1000, options.hang_file, options.feature_overlap_ms / 1000)
+    enriched = valid.map(lookups, Types.STRING()).name("feature_extractor").uid("feature_extractor")
     predictions = enriched.map(Infer(), Types.STRING()).name("model_inference").uid("model_inference")
     predictions.sink_to(sink(servers, options.predictions_topic)).name("predictions").uid("predictions")
     if options.panes_topic:
@@ -192,6 +190,13 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--predictions-topic", default="predictions")
     parser.add_argument("--dlq-topic", default="events-dlq")
     parser.add_argument("--feature-ms", type=float, default=3.0, help="time a subtask's feature lookup takes (3)")
+    parser.add_argument(
+        "--feature-overlap-ms",
+        type=float,
+        default=features.CATCH_UP_SECONDS * 1000,
+        help="how much of the time between two lookups counts as the store's (%(default)g): with 1, a subtask that has "
+        "little to do waits for it, too",
+    )
     parser.add_argument(
         "--hang-file",
         default="/tmp/feature-store-hangs",  # noqa: S108

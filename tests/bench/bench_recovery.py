@@ -55,7 +55,10 @@ _TUNED = {
 
 def _autoscaled(**keys: str) -> Values:
     configuration = {"job.autoscaler.enabled": "true", "job.autoscaler.vertex.max-parallelism": "8", **keys}
-    return {**_OBSERVE, "pipeline": {"extraFlinkConfiguration": configuration}}
+    # It goes by how long subtasks are busy below their limit, too: with a store that makes them wait only there, it
+    # takes them for idle.
+    job = {"extraArgs": ["--feature-ms", "3.5", "--feature-overlap-ms", "1"]}
+    return {**_OBSERVE, "pipeline": {"extraFlinkConfiguration": configuration, "job": job}}
 
 
 def _sized() -> Values:

@@ -156,8 +156,8 @@ class Machine:
         self.now += seconds + self.random.uniform(0, self.late)
 
 
-def store_on(machine, seconds):
-    return features.SlowFeatureStore(seconds, machine.clock, machine.sleep)
+def store_on(machine, seconds, **more):
+    return features.SlowFeatureStore(seconds, machine.clock, machine.sleep, **more)
 
 
 def test_a_lookup_answers_the_same():
@@ -165,10 +165,11 @@ def test_a_lookup_answers_the_same():
     assert store("u1") == store("u1") != store("u2")
 
 
+@pytest.mark.parametrize("overlap", [0.001, features.CATCH_UP_SECONDS])
 @pytest.mark.parametrize("late", [0.0, 0.002, 0.02])
-def test_a_busy_subtask_carries_what_the_store_allows(late):
+def test_a_busy_subtask_carries_what_the_store_allows(late, overlap):
     machine = Machine(late)
-    store = store_on(machine, 0.003)
+    store = store_on(machine, 0.003, overlap=overlap)
     for _ in range(10_000):
         store("u1")
         machine.now += 0.0005
@@ -183,6 +184,17 @@ def test_a_pause_is_no_credit_for_long():
     for _ in range(1000):
         store("u1")
     assert machine.now - began == pytest.approx(3.0, abs=0.06)
+
+
+@pytest.mark.parametrize(("overlap", "waited"), [(0.001, 2.0), (features.CATCH_UP_SECONDS, 0.0)])
+def test_a_subtask_with_little_to_do_waits_for_a_store_that_begins_with_the_request(overlap, waited):
+    machine = Machine()
+    store = store_on(machine, 0.003, overlap=overlap)
+    began = machine.now
+    for _ in range(1000):
+        machine.now += 0.01
+        store("u1")
+    assert machine.now - began - 1000 * 0.01 == pytest.approx(waited, abs=0.01)
 
 
 def test_a_store_that_takes_no_time():
