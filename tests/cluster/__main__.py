@@ -48,12 +48,10 @@ def up(provider: str, steps: Steps, dry_run: bool = False) -> None:
 
 def down(provider: str, dry_run: bool = False) -> None:
     """Take the cluster down; an existing one is left as it is."""
-    if dry_run:
-        docker.down(dry_run)
-        return
     if provider == "kind":
-        kind.down()
-    KUBECONFIG.unlink(missing_ok=True)
+        docker.down(dry_run) if dry_run else kind.down()
+    if not dry_run:
+        KUBECONFIG.unlink(missing_ok=True)
 
 
 def add_images(provider: str, names: Iterable[str], steps: Steps) -> None:

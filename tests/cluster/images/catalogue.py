@@ -53,7 +53,7 @@ _MONITORING = (
     ("prometheus-operator", "0.85.0", None),
     ("prometheus-config-reloader", "0.85.0", None),
 )
-# What the node of kind runs: in its pods, and beside them.
+# What the node of kind runs in pods; contents.ON_THE_NODE is what it runs beside them.
 _IN_PODS = ("kube-apiserver", "etcd", "coredns", "local-path-provisioner")
 _ALL = (
     Image("pause", "localhost/pause:1", HERE / "pause", fill=contents.pause, on_demand=True),
