@@ -125,10 +125,18 @@ class Course:
         return round(sum(a.rate * (b.time - a.time).total_seconds() for a, b in steps if (a.lag or 0) >= LAG_LIMIT))
 
 
+def chosen(names: str) -> list[Contender]:
+    """Return the contenders with these names, separated by commas; without a name, all. Raises SystemExit."""
+    wanted = set(filter(None, names.split(",")))
+    if unknown := wanted - {contender.name for contender in CONTENDERS}:
+        there = ", ".join(contender.name for contender in CONTENDERS)
+        raise SystemExit(f"CONTENDERS: no {', '.join(sorted(unknown))}; there are {there}")
+    return [contender for contender in CONTENDERS if not wanted or contender.name in wanted]
+
+
 def run(report: Report) -> Values:
     """Measure the contenders; writes the course of each to build/recovery, and a picture of all that are there."""
-    wanted = os.environ.get("CONTENDERS", "").split(",")
-    contenders = [c for c in CONTENDERS if wanted == [""] or c.name in wanted]
+    contenders = chosen(os.environ.get("CONTENDERS", ""))
     provider = os.environ.get("CLUSTER") or DEFAULT
     steps = Steps()
     up(provider, steps)

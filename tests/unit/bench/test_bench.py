@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bench import comparison
 from bench.__main__ import names
-from bench.bench_recovery import CONTENDERS, SETTLED, Course
+from bench.bench_recovery import CONTENDERS, SETTLED, Course, chosen
 
 from demo.incident import LAG_LIMIT, Incident, Sample
 
@@ -29,6 +29,13 @@ def test_each_can_be_started(name: str) -> None:
 
 def test_contenders_have_names_of_their_own() -> None:
     assert len({contender.name for contender in CONTENDERS}) == len(CONTENDERS)
+
+
+def test_contenders_are_chosen_by_name() -> None:
+    assert chosen("") == CONTENDERS
+    assert [contender.name for contender in chosen("by_factor,nobody")] == ["nobody", "by_factor"]
+    with pytest.raises(SystemExit, match=r"no sized_8; there are nobody, by_factor"):
+        chosen("nobody,sized_8")
 
 
 def test_times_are_from_the_moment_the_threshold_was_passed() -> None:
