@@ -179,6 +179,7 @@ def test_numbers_as_people_write_them_are_told(tmp_path, run, build, texts, said
     assert code == 2
     assert f"{path}: " in err
     assert said in err
+    assert "or say what it is: --types price=text" in err
     assert not (tmp_path / "r.json").exists()
     features, _ = build(path, "--types", "price=text")
     assert features["price"]["type"] == "text"
@@ -197,6 +198,7 @@ def test_a_decimal_comma_in_a_file_that_is_scored_is_told(tmp_path, run, build):
     code, _, err = run("score", f"--reference={tmp_path / 'ref.json'}", "--input", path, "--window=1000")
     assert code == 2
     assert "has a decimal comma" in err
+    assert "--types" not in err, "which this command does not have"
 
 
 @pytest.mark.parametrize("name", ["", " ", "Unnamed: 0"])

@@ -114,12 +114,15 @@ def warn_of_strays(column: Column, feature: Numeric, source: str) -> None:
 
 
 @contextmanager
-def bad_column_in(source: str) -> Iterator[None]:
-    """Name the file where a column cannot be read. Raises InputError."""
+def bad_column_in(source: str, way_out: str = "") -> Iterator[None]:
+    """Name the file where a column cannot be read, and what else the user can do. Raises InputError.
+
+    ``{column}`` in ``way_out`` stands for the column's name.
+    """
     try:
         yield
     except BadColumn as error:
-        raise InputError(f"{source}: {error}") from error
+        raise InputError(f"{source}: {error}{way_out.format(column=error.column)}") from error
 
 
 def hours_of(table: Table, fields: Fields) -> NDArray[np.int64]:

@@ -35,6 +35,7 @@ _RECOMMENDED_ROWS = 5_000
 _MOST_UNSEEN = 0.5
 _ALERT_THRESHOLD = 0.2
 _SAMPLE = 1_000
+_TYPES_SAY = ", or say what it is: --types {column}=text (or =number, and such values count as missing)"
 
 
 def add_arguments(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -85,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"{source}: {rows} rows; a reference needs {_FEWEST_ROWS}, better {_RECOMMENDED_ROWS}")
     if rows < _RECOMMENDED_ROWS:
         say(f"warning: {rows} rows; with fewer than {_RECOMMENDED_ROWS} the reference itself is noisy")
-    with bad_column_in(source):
+    with bad_column_in(source, _TYPES_SAY):
         features, prediction = choose(table, fields, _list(arguments.features), arguments.prediction, types, missing)
     segment = find_all(table, fields, [arguments.segment])[0] if arguments.segment else None
     if len(features) > MAX_FEATURES - 1:
@@ -95,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     block = arguments.block or max(_FEWEST_ROWS, rows // 20)
     if not 1 < block <= rows:
         raise InputError(f"--block {block}: between 2 and the number of rows, {rows}")
-    with bad_column_in(source):
+    with bad_column_in(source, _TYPES_SAY):
         reference = learn(
             features,
             prediction=prediction,

@@ -42,6 +42,10 @@ _PAIRS: Final = ({"true", "false"}, {"t", "f"}, {"yes", "no"}, {"y", "n"}, {"on"
 class BadColumn(ValueError):
     """A column that cannot be read as what it seems to be; the message names it and a row."""
 
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+
 
 @dataclass(frozen=True)
 class Column:
@@ -114,7 +118,5 @@ def _refuse_for_people(column: Column, texts: Mapping[str, int], total: int) -> 
         matching = {text for text in texts if text not in numbers and pattern.fullmatch(text.strip())}
         if len(matching) > few and sum(texts[text] for text in matching | numbers) >= MOST * total:
             row, value = next((at, one) for at, one in enumerate(column.values, 1) if one in matching)
-            raise BadColumn(
-                f"column {column.name}, row {row}: {value!r} has {what}; write plain numbers such as 1234.5, "
-                f"or say what it is: --types {column.name}=text (or =number, and such values count as missing)"
-            )
+            message = f"column {column.name}, row {row}: {value!r} has {what}; write plain numbers such as 1234.5"
+            raise BadColumn(column.name, message)
