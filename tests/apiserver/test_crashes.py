@@ -21,7 +21,6 @@ from remediator.services.events import Events
 from remediator.services.gather import Gatherer
 from remediator.services.index import PolicyIndex, TargetIndex
 from remediator.services.ingest import Ingest
-from remediator.services.partitions import Partitions
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.records import Records
@@ -90,8 +89,8 @@ class Driver:
         flink = FlinkRest(self._http, outside.flink_rest_url_template)
         prometheus, records = Prometheus(outside.prometheus_url), Records()
         await records.load(self.controller, namespace)
-        partitions, switch = Partitions(prometheus), StopSwitch(kube, namespace, clock)
-        gatherer = Gatherer(kube, flink, prometheus, records, PolicyIndex(), TargetIndex(), partitions, switch, clock)
+        switch = StopSwitch(kube, namespace, clock)
+        gatherer = Gatherer(kube, flink, prometheus, records, PolicyIndex(), TargetIndex(), switch, clock)
         recorder = Recorder(kube, records, Events(kube, "test"))
         return Reconciler(kube, records, gatherer, Actor(kube, gatherer, recorder, clock), recorder, clock)
 

@@ -31,7 +31,6 @@ from remediator.services.handback import HandBack
 from remediator.services.incidents import Incidents
 from remediator.services.index import PolicyIndex, TargetIndex
 from remediator.services.ingest import Ingest, Receipt
-from remediator.services.partitions import Partitions
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.records import Records
@@ -239,7 +238,6 @@ class Controller:
         # The longest prefix wins: what asks Prometheus meets the stand-in.
         prometheus._connection._session.mount("http://prometheus/api/", world.prometheus)
         self.records, policies, targets = Records(), PolicyIndex(), TargetIndex()
-        self.partitions = Partitions(prometheus)
         template = "http://flink/{namespace}/{name}"
         flink = FlinkRest(http, template)
         # This time limit is on the real clock: a busy machine would miss it.
@@ -252,7 +250,6 @@ class Controller:
             self.records,
             policies,
             targets,
-            self.partitions,
             self.switch,
             world.clock,
             diagnoser,

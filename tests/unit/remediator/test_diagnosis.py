@@ -79,7 +79,7 @@ async def look(
         stats["jvm_cpu"] = cpu
     told = lags if lags is not None else {str(n): 1200.0 + 10 * n for n in range(4)}
     diagnoser = _diagnoser(httpx.MockTransport(job_manager(load)), stats, told, records)
-    found = await diagnoser.diagnose(_target(), job)
+    found = await diagnoser.diagnose(_target(), job, {})
     assert found is not None
     return found
 
@@ -179,6 +179,16 @@ async def test_a_backlog_in_one_partition_is_a_hot_partition() -> None:
     assert "100% of the backlog of 90,090 messages is in events/1, one of 4 partitions" in found.findings[0].message
 
 
+async def test_partitions_without_a_commit_are_partitions_without_a_lag() -> None:
+    """As the exporter tells of those into which nobody has written yet."""
+    found = await look(overloaded(), lags={"0": 90_000, **{str(n): -1 for n in range(1, 8)}})
+    assert (found.backlog, found.partitions) == (90_000, 8)
+    assert types(found) == ["HotPartition", "WaitsOutside"]
+    assert "100% of the backlog of 90,000 messages is in events/0, one of 8 partitions" in found.findings[0].message
+    nothing = await look(overloaded(), lags={"0": -1, "1": -1})
+    assert (nothing.backlog, nothing.partitions, types(nothing)) == (None, 2, ["WaitsOutside"])
+
+
 @pytest.mark.parametrize(
     "lags",
     [{"0": 900, "1": 1100}, {"0": 300, "1": 500, "2": 600}, {"0": 3, "1": 60}, {"0": 9000}],
@@ -272,7 +282,7 @@ async def test_who_answers_nothing_or_something_else_leaves_a_diagnosis_that_say
         httpx.MockTransport(lambda _: httpx.Response(200, content=b"<html>")),
     ]
     for transport in answers:
-        found = await _diagnoser(transport, {}, {}).diagnose(_target(), job)
+        found = await _diagnoser(transport, {}, {}).diagnose(_target(), job, {})
         assert found is not None
         assert (found.findings, found.bottleneck) == ((), "")
         assert found.missing
@@ -296,13 +306,13 @@ async def test_a_slow_job_manager_and_a_slow_prometheus_are_not_waited_for() -> 
     diagnoser._clock = lambda: now
     diagnoser._prometheus._connection._session.mount("http://prometheus/api/", Slow())
     async with asyncio.timeout(30):
-        found = await diagnoser.diagnose(_target(), job)
+        found = await diagnoser.diagnose(_target(), job, {})
         assert found is not None
         assert "Prometheus: no answer in time" in found.missing
         assert any(text.startswith("load of 3 vertices") for text in found.missing)
         asked = Slow.asked
         now += FRESH
-        again = await diagnoser.diagnose(_target(), job)
+        again = await diagnoser.diagnose(_target(), job, {})
     assert again is not None
     assert "Prometheus: it did not answer in time before" in again.missing
     assert Slow.asked == asked
@@ -319,20 +329,20 @@ async def test_a_fresh_diagnosis_is_taken_again_and_an_older_one_is_not() -> Non
     job, now = to_job(details(), checkpoints(400)), NOW
     diagnoser = _diagnoser(httpx.MockTransport(count), {}, {})
     diagnoser._clock = lambda: now
-    first = await diagnoser.diagnose(_target(), job)
+    first = await diagnoser.diagnose(_target(), job, {})
     asked = len(requests)
     assert asked <= 5 + 3 * 3
     now += FRESH - timedelta(seconds=1)
-    assert await diagnoser.diagnose(_target(), job) == first
+    assert await diagnoser.diagnose(_target(), job, {}) == first
     assert len(requests) == asked
     now += timedelta(seconds=1)
-    await diagnoser.diagnose(_target(), job)
+    await diagnoser.diagnose(_target(), job, {})
     assert len(requests) == 2 * asked
 
 
 @pytest.mark.parametrize("job", [None, Job("j", "RUNNING", ()), Job("j", "FAILED", ())])
 async def test_what_does_not_run_is_not_looked_at(job: Job | None) -> None:
-    assert await _diagnoser(httpx.MockTransport(job_manager(overloaded())), {}, {}).diagnose(_target(), job) is None
+    assert await _diagnoser(httpx.MockTransport(job_manager(overloaded())), {}, {}).diagnose(_target(), job, {}) is None
 
 
 numbers = st.none() | st.floats() | st.integers(-(2**63), 2**63).map(float) | st.floats(0, 1000)

@@ -387,10 +387,10 @@ def test_a_restart_by_the_flink_operator_itself_is_waited_for() -> None:
 
 
 def test_too_few_partitions_are_a_warning() -> None:
-    decision = decide(snapshot(partitions=3))
+    decision = decide(snapshot(diagnosis=Diagnosis(time=NOW, partitions=3)))
     assert isinstance(decision, Act)
-    assert decision.plan.warnings[0].startswith("MorePartitionsNeeded")
-    enough = decide(snapshot(partitions=4))
+    assert decision.plan.warnings[0].startswith("MorePartitionsNeeded: the topics have 3 partitions; of 4 source")
+    enough = decide(snapshot(diagnosis=Diagnosis(time=NOW, partitions=4)))
     assert isinstance(enough, Act)
     assert enough.plan.warnings == ()
 

@@ -265,7 +265,6 @@ def worlds(
             checkpoint=draw(st.sampled_from([None, Checkpoint(5, None, "s3://bucket/chk-5")])),
             approval=draw(st.sampled_from(["", "approved", "denied", "yes"])),
         ),
-        partitions=draw(st.none() | st.integers(1, 8)),
         diagnosis=draw(diagnoses),
     )
     return World(resource, made_of, seen)

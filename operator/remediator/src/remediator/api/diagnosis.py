@@ -108,7 +108,7 @@ class Diagnosis(Model):
     backlog: Number = None
     """Messages that are not consumed yet, in all partitions together."""
     partitions: int | None = None
-    """Partitions with a known lag."""
+    """Partitions of the topics that the job reads."""
     input_rate: Number = None
     """Messages that are written to the topics each second."""
     consumed_rate: Number = None

@@ -25,7 +25,6 @@ from remediator.services.events import Events
 from remediator.services.gather import Gatherer
 from remediator.services.handback import HandBack
 from remediator.services.index import PolicyIndex, TargetIndex
-from remediator.services.partitions import Partitions
 from remediator.services.reconcile import Reconciler
 from remediator.services.recorder import Recorder
 from remediator.services.records import Records
@@ -68,10 +67,10 @@ async def controlling(
     # Each job has a JobManager of its own: connections kept for the next look cost the pool more than new ones.
     async with httpx.AsyncClient(timeout=5, limits=httpx.Limits(max_keepalive_connections=0)) as http:
         flink, prometheus = FlinkRest(http, config.flink_rest_url_template), Prometheus(config.prometheus_url)
-        partitions, events = Partitions(prometheus), Events(kube, socket.gethostname())
+        events = Events(kube, socket.gethostname())
         recorder = Recorder(kube, records, events)
         diagnoser = Diagnoser(FlinkMetrics(http, config.flink_rest_url_template), prometheus, clock)
-        gatherer = Gatherer(kube, flink, prometheus, records, policies, targets, partitions, switch, clock, diagnoser)
+        gatherer = Gatherer(kube, flink, prometheus, records, policies, targets, switch, clock, diagnoser)
         actor = Actor(kube, gatherer, recorder, clock)
         reconciler = Reconciler(kube, records, gatherer, actor, recorder, clock)
 
@@ -101,9 +100,7 @@ async def controlling(
                 asyncio.create_task(queue.run()),
                 asyncio.create_task(events.run()),
                 asyncio.create_task(_look_at_ended(records, queue)),
-                asyncio.create_task(
-                    keep_house(sweeper, partitions, targets, queue, health, config.sweep_period, clock)
-                ),
+                asyncio.create_task(keep_house(sweeper, targets, queue, health, config.sweep_period, clock)),
                 asyncio.create_task(measure_loop()),
             ]
             yield Controller(records, queue)

@@ -9,7 +9,6 @@ from remediator.adapters.kube import KubeError
 from remediator.controller.queue import WorkQueue
 from remediator.services.gather import Clock
 from remediator.services.index import TargetIndex
-from remediator.services.partitions import Partitions
 from remediator.services.sweep import Sweeper
 from remediator.telemetry import metrics
 from remediator.telemetry.server import Health
@@ -26,7 +25,6 @@ def unattended(in_work: dict[str, datetime], queue: WorkQueue, now: datetime, gr
 
 async def keep_house(
     sweeper: Sweeper,
-    partitions: Partitions,
     targets: TargetIndex,
     queue: WorkQueue,
     health: Health,
@@ -38,7 +36,6 @@ async def keep_house(
         metrics.CONSUMER_GROUPS.replace(
             (t.ref.namespace, group, t.ref.name) for t in targets for group in t.consumer_groups
         )
-        await partitions.refresh()
         await asyncio.sleep(period.total_seconds())
         try:
             swept = await sweeper.sweep()

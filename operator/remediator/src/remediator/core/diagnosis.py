@@ -52,7 +52,7 @@ def diagnose(readings: Readings) -> Diagnosis:
     findings = sorted(_findings(readings, neck), key=lambda finding: order.index(finding.type))
     flink = readings.flink
     garbage = _number(flink.garbage)
-    lags = [lag for lag in map(_number, readings.partitions.values()) if lag is not None]
+    lags = _lags(readings)
     shown = sorted(vertices, key=lambda v: _busy(v).maximum or 0, reverse=True)[:VERTICES_LIMIT]
     missing = (*flink.missing, *readings.missing)
     return Diagnosis(
@@ -67,8 +67,8 @@ def diagnose(readings: Readings) -> Diagnosis:
         heap=_number(flink.heap),
         checkpoint_seconds=_number(flink.checkpoint_seconds),
         checkpoint_interval=_number(flink.checkpoint_interval),
-        backlog=_number(sum(lags)) if lags else None,
-        partitions=len(lags) if lags else None,
+        backlog=_number(sum(lags.values())) if lags else None,
+        partitions=len(readings.partitions) or None,
         input_rate=_number(readings.input_rate),
         consumed_rate=_number(readings.consumed_rate),
         exception=flink.exception[:MESSAGE_LIMIT],
@@ -116,27 +116,32 @@ def _bottleneck(vertices: Sequence[VertexReading]) -> VertexReading | None:
     return free[0] if pressed and len(free) == 1 else None
 
 
+def _lags(readings: Readings) -> dict[str, float]:
+    """The lags that are known."""
+    return {name: lag for name, raw in readings.partitions.items() if (lag := _number(raw)) is not None}
+
+
 def _partition_findings(readings: Readings, neck: VertexReading | None) -> Iterator[Finding]:
-    lags = {name: lag for name, raw in readings.partitions.items() if (lag := _number(raw)) is not None}
+    lags, partitions = _lags(readings), len(readings.partitions)
     sources = [v for v in readings.flink.vertices if v.source]
     subtasks = max((v.parallelism for v in sources), default=0)
     # Where another vertex holds the source up, the partitions are not what limits.
-    if lags and len(lags) < subtasks and (neck is None or neck.source):
+    if 0 < partitions < subtasks and (neck is None or neck.source):
         yield _finding(
             FindingType.FEWER_PARTITIONS_THAN_SUBTASKS,
-            f"The topics have {_count(len(lags), 'partition')} and the source {subtasks} subtasks: "
-            f"{subtasks - len(lags)} of them read nothing, and more would read nothing either. Add partitions.",
+            f"The topics have {_count(partitions, 'partition')} and the source {subtasks} subtasks: "
+            f"{subtasks - partitions} of them read nothing, and more would read nothing either. Add partitions.",
         )
     total = sum(lags.values())
-    if len(lags) < 2 or total < BACKLOG:
+    if partitions < 2 or total < BACKLOG:
         return
     hottest = max(sorted(lags), key=lambda name: lags[name])
     share = lags[hottest] / total
     # Three times its fair share, at least half of all, and what two even partitions would hardly show by chance.
-    if share >= max(0.5, min(0.9, 3 / len(lags))):
+    if share >= max(0.5, min(0.9, 3 / partitions)):
         yield _finding(
             FindingType.HOT_PARTITION,
-            f"{share:.0%} of the backlog of {total:,.0f} messages is in {hottest[:150]}, one of {len(lags)} "
+            f"{share:.0%} of the backlog of {total:,.0f} messages is in {hottest[:150]}, one of {partitions} "
             f"partitions: "
             "one subtask reads it, and more of them do not help. Look at the keys that the producers write.",
         )

@@ -3,6 +3,7 @@
 import json
 from typing import Final
 
+from remediator.api.diagnosis import Diagnosis
 from remediator.api.policy import ActionType
 from remediator.api.reasons import Reason
 from remediator.api.remediation import Plan
@@ -48,18 +49,19 @@ def _draft(s: Snapshot) -> Plan:
     assert target is not None  # the guards have found it
     match action.type:
         case ActionType.SCALE:
-            return _with_warnings(plan_scale(action, target, s.job, _NO_ID, s.diagnosis), s.partitions)
+            return _with_warnings(plan_scale(action, target, s.job, _NO_ID, s.diagnosis), s.diagnosis)
         case ActionType.RESTORE:
             return plan_restore(action, target, s.job, s.checkpoint_with_path, _NO_ID)
         case ActionType.RESTART:
             return plan_restart(action, target, _NO_ID)
 
 
-def _with_warnings(plan: Plan, partitions: int | None) -> Plan:
+def _with_warnings(plan: Plan, diagnosis: Diagnosis | None) -> Plan:
+    partitions = diagnosis.partitions if diagnosis else None
     if partitions is None or partitions >= plan.parallelism_after:
         return plan
     warning = (
-        f"{Reason.MORE_PARTITIONS_NEEDED}: the topics have {partitions} partitions at most; "
+        f"{Reason.MORE_PARTITIONS_NEEDED}: the topics have {partitions} partitions; "
         f"of {plan.parallelism_after} source subtasks the others stay idle. Add partitions, or lower scale.max."
     )
     return plan.model_copy(update={"warnings": (warning,)})

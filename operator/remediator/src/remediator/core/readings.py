@@ -69,7 +69,7 @@ class Readings:
     """CPU cores of all TaskManagers together."""
     cpu_limit: float | None = None
     partitions: Mapping[str, float] = field(default_factory=dict)
-    """Lag in messages, by partition."""
+    """Lag in messages, by partition; below 0 where nothing is committed."""
     input_rate: float | None = None
     """Messages written each second."""
     consumed_rate: float | None = None

@@ -145,8 +145,6 @@ class Snapshot:
     """All labels of the alert as it came, where they are at hand; a record of a big alert is shortened."""
     unreadable: str = ""
     """What of the FlinkDeployment cannot be read; there is no target then."""
-    partitions: int | None = None
-    """Most partitions of a topic that the job's consumer groups read; None where Prometheus does not know."""
     diagnosis: Diagnosis | None = None
     """What the running job was seen doing; None where nobody looked."""
 

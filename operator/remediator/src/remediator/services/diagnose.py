@@ -14,7 +14,7 @@ from remediator.adapters.prometheus import Prometheus
 from remediator.api.diagnosis import Diagnosis
 from remediator.core.diagnosis import diagnose
 from remediator.core.flinkdeployment import FlinkDeployment
-from remediator.core.queries import job_queries, partition_lags
+from remediator.core.queries import Matchers, job_queries, kafka_cluster, partition_lags
 from remediator.core.readings import Readings
 from remediator.core.snapshot import Job
 
@@ -45,19 +45,21 @@ class Diagnoser:
         self._prometheus = prometheus
         self._clock = clock
         self._limit = limit
-        self._known: dict[tuple[str, int], Diagnosis] = {}
+        self._known: dict[tuple[str, int, Matchers], Diagnosis] = {}
         self._silent_since: datetime | None = None
 
-    async def diagnose(self, target: FlinkDeployment, job: Job | None) -> Diagnosis | None:
-        """Return what is to be said of a job; None for one that does not run."""
+    async def diagnose(self, target: FlinkDeployment, job: Job | None, alert: Mapping[str, str]) -> Diagnosis | None:
+        """Return what is to be said of a job about which there is an alert with these labels; None for a job that does
+        not run."""
         if job is None or not job.vertices or not job.running:
             return None
-        now, key = self._clock(), (job.id, max(v.parallelism for v in job.vertices))
+        cluster = kafka_cluster(target.consumer_groups, alert)
+        now, key = self._clock(), (job.id, max(v.parallelism for v in job.vertices), cluster)
         known = self._known.get(key)
         if known is not None and timedelta(0) <= now - known.time < FRESH:
             return known
         flink, metrics = await asyncio.gather(
-            self._flink.read(target.namespace, target.name, job, self._limit), self._metrics(target, now)
+            self._flink.read(target.namespace, target.name, job, self._limit), self._metrics(target, cluster, now)
         )
         managers, cores = metrics.numbers.get("task_managers"), target.task_manager_cpu
         used = metrics.numbers.get("container_cpu", metrics.numbers.get("jvm_cpu"))
@@ -80,10 +82,10 @@ class Diagnoser:
         self._known[key] = diagnosis
         return diagnosis
 
-    async def _metrics(self, target: FlinkDeployment, now: datetime) -> _Metrics:
+    async def _metrics(self, target: FlinkDeployment, cluster: Matchers, now: datetime) -> _Metrics:
         if self._silent_since is not None and now - self._silent_since < REST:
             return _Metrics(missing=("Prometheus: it did not answer in time before",))
-        numbers, lags = job_queries(target), partition_lags(target.consumer_groups)
+        numbers, lags = job_queries(target, cluster), partition_lags(target.consumer_groups, cluster)
         wanted = [self._prometheus.vector(query) for query in (numbers, lags) if query]
         try:
             async with asyncio.timeout(self._limit):

@@ -17,7 +17,6 @@ from remediator.core.template import TemplateError, quiet_query, render
 from remediator.core.verification import Observation
 from remediator.services.diagnose import Diagnoser
 from remediator.services.index import Policy, PolicyIndex, TargetIndex, to_policy
-from remediator.services.partitions import Partitions
 from remediator.services.records import Records
 from remediator.services.resources import Remediation
 from remediator.services.stop import StopSwitch
@@ -44,7 +43,6 @@ class Gatherer:
         records: Records,
         policies: PolicyIndex,
         targets: TargetIndex,
-        partitions: Partitions,
         switch: StopSwitch,
         clock: Clock,
         diagnoser: Diagnoser | None = None,
@@ -57,7 +55,6 @@ class Gatherer:
         self._records = records
         self._policies = policies
         self._targets = targets
-        self._partitions = partitions
         self._switch = switch
         self._clock = clock
 
@@ -98,7 +95,6 @@ class Gatherer:
             job=job,
             diagnosis=await self._diagnosis(remediation, policy, target, job),
             siblings=self._records.siblings(remediation.name, remediation.spec.target, storm),
-            partitions=self._partitions.most(target.consumer_groups) if target else None,
         )
 
     async def observation(self, remediation: Remediation, policy: PolicySpec) -> Observation:
@@ -180,7 +176,7 @@ class Gatherer:
         last = status.diagnosis
         if last is not None and status.reason in _ASKED_BY and self._clock() - last.time < _ASKED_FOR:
             return last
-        return await self._diagnoser.diagnose(target, job)
+        return await self._diagnoser.diagnose(target, job, remediation.spec.alert.labels)
 
     async def _job(self, target: FlinkDeployment | None) -> Job | None:
         if target is None or not target.job_id:

@@ -28,7 +28,6 @@ from remediator.services.documents import BadInput
 from remediator.services.gather import Clock, Gatherer
 from remediator.services.index import Policy, PolicyIndex, TargetIndex, to_policy
 from remediator.services.ingest import targets_now
-from remediator.services.partitions import Partitions
 from remediator.services.records import Records
 from remediator.services.resources import (
     Remediation,
@@ -78,7 +77,6 @@ class Inquiry:
             self._records,
             PolicyIndex(),
             TargetIndex(),
-            Partitions(unasked),
             self._switch,
             clock,
         )
