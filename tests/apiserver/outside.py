@@ -51,8 +51,8 @@ class Outside:
 
     @property
     def prometheus_url(self) -> str:
-        """What the controller is told about Prometheus."""
-        return f"{self.url}/prometheus"
+        """What the controller is told about Prometheus, as people write it."""
+        return f"{self.url}/prometheus/"
 
     async def job(self, request: web.Request) -> web.Response:
         """``/jobs/ID``."""

@@ -31,7 +31,7 @@ class Prometheus:
     """One Prometheus server. ``timeout`` is in seconds."""
 
     def __init__(self, url: str, timeout: float = 10) -> None:
-        self._connection = PrometheusConnect(url=url, timeout=timeout, retry=Retry(total=1))
+        self._connection = PrometheusConnect(url=url.rstrip("/"), timeout=timeout, retry=Retry(total=1))
         self._timeout = timeout
 
     async def query(self, promql: str) -> Answer:
