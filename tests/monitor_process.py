@@ -73,11 +73,13 @@ class MonitorProcess:
         self.log = folder / f"log-{self.port}.txt"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Begin to run."""
+    def start(self, **environment: str) -> None:
+        """Begin to run, with these variables beside ours."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "data_monitor", "run", "--config", str(self.config)], stderr=log
+                [sys.executable, "-m", "data_monitor", "run", "--config", str(self.config)],
+                stderr=log,
+                env={**os.environ, **environment},
             )
 
     def kill(self) -> None:

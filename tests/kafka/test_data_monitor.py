@@ -2,86 +2,41 @@
 
 import json
 import random
-import re
 import shutil
 import time
 
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import ConfigResource, NewPartitions, ResourceType
-from data_monitor.__main__ import main
 from data_monitor.adapters import codec
 from data_monitor.adapters.codec import PartitionRecord
 from data_monitor.adapters.snapshot import Snapshot
-from kafka_broker import KafkaBroker
-from monitor_process import FIRST_MS, MonitorProcess, predictions, until
+from monitor_process import FIRST_MS, predictions, until
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")
 
 SKIPPED = "data_monitor_skipped_records_total"
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory):
-    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as started:
-        yield started
-
-
-def topic_of(request):
-    """One for each test."""
-    return re.sub("[^a-z0-9]", "-", request.node.name)
-
-
-@pytest.fixture
-def monitor(tmp_path, broker, request):
-    rows = tmp_path / "a.jsonl"
-    rows.write_text("\n".join(predictions(10_000, seed=7)))
-    assert main(["reference", "build", "--input", str(rows), "--output", str(tmp_path / "ref.json")]) == 0
-    topic = topic_of(request)
-    broker.create(topic, 2)
-    started = []
-
-    def start(**sections):
-        kafka = {"topic": topic, "deadLetterTopic": None, "groupId": topic, **sections.pop("kafka", {})}
-        process = MonitorProcess(tmp_path, broker.address, kafka=kafka, **sections)
-        process.topic = topic
-        process.start()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-
-
-def send(broker, topic, values, written_at=None, partitions=2):
-    producer = Producer({"bootstrap.servers": broker.address})
-    for number, value in enumerate(values):
-        producer.produce(
-            topic, value, partition=number % partitions, timestamp=round((written_at or time.time()) * 1000)
-        )
-    assert producer.flush(30) == 0
-
-
 def test_skips_ahead_after_a_long_downtime(broker, monitor):
     first = monitor()
     hours_ago = time.time() - 7200
-    send(broker, first.topic, predictions(1000), written_at=hours_ago)
+    broker.send(first.topic, predictions(1000), written_at=hours_ago)
     # What is read for the first time is read whole, however old: nothing says that we fell behind.
     first.wait_for("data_monitor_records_total", lambda value: value == 1000)
     assert first.stop() == 0
-    send(broker, first.topic, predictions(3000), written_at=hours_ago + 60)
-    send(broker, first.topic, predictions(800, seed=2))
+    broker.send(first.topic, predictions(3000), written_at=hours_ago + 60)
+    broker.send(first.topic, predictions(800, seed=2))
     seen = monitor().wait_for("data_monitor_records_total", lambda value: value == 800)
     assert seen[SKIPPED] == 3000
 
 
 def test_counts_what_retention_took_and_reads_on(broker, monitor):
     first = monitor()
-    send(broker, first.topic, predictions(600))
+    broker.send(first.topic, predictions(600))
     first.wait_for("data_monitor_records_total", lambda value: value == 600)
     assert first.stop() == 0
-    send(broker, first.topic, predictions(1000))
+    broker.send(first.topic, predictions(1000))
     gone = [TopicPartition(first.topic, partition, 400) for partition in (0, 1)]
     for answer in broker.admin.delete_records(gone).values():
         answer.result(30)
@@ -96,12 +51,12 @@ def test_counts_what_retention_took_and_reads_on(broker, monitor):
 
 def test_a_topic_made_anew_is_read_from_its_beginning(broker, monitor):
     first = monitor()
-    send(broker, first.topic, predictions(1000))
+    broker.send(first.topic, predictions(1000))
     first.wait_for("data_monitor_records_total", lambda value: value == 1000)
     assert first.stop() == 0
     broker.delete(first.topic)
     broker.create(first.topic, 2)
-    send(broker, first.topic, predictions(700))
+    broker.send(first.topic, predictions(700))
     monitor().wait_for("data_monitor_records_total", lambda value: value == 700)
 
 
@@ -109,14 +64,14 @@ def test_replicas_keep_their_states_in_a_compacted_topic_that_they_make(broker, 
     state = {"store": "topic", "topic": "states", "every": "100ms"}
     sections = {"state": state, "kafka": {"properties": {"session.timeout.ms": 6000}}}
     first, second = monitor(**sections), monitor(**sections)
-    send(broker, first.topic, predictions(2000))
+    broker.send(first.topic, predictions(2000))
     for process in (first, second):
         process.wait_for("data_drift_window_events", lambda value: value == 2000)
     resource = ConfigResource(ResourceType.TOPIC, "states")
     config = broker.admin.describe_configs([resource])[resource].result(30)
     assert config["cleanup.policy"].value == "compact"
     assert first.stop() == 0
-    send(broker, first.topic, predictions(1000, seed=2))
+    broker.send(first.topic, predictions(1000, seed=2))
     second.wait_for("data_drift_window_events", lambda value: value == 3000)
     assert second.stop() == 0
     # Nobody is there; whoever comes next goes on from the topic alone.
@@ -149,17 +104,17 @@ def state_in(store, topic):
 
 @STORES
 @pytest.mark.parametrize("at_once", [False, True])
-def test_a_topic_made_anew_while_it_is_read(broker, monitor, request, store, at_once):
+def test_a_topic_made_anew_while_it_is_read(broker, monitor, topic, store, at_once):
     """Also where it has grown beyond what was read of the old one before anybody looks."""
-    process = monitor(state=state_in(store, topic_of(request)))
-    send(broker, process.topic, predictions(1000))
+    process = monitor(state=state_in(store, topic))
+    broker.send(process.topic, predictions(1000))
     process.wait_for("data_monitor_records_total", lambda value: value == 1000)
     broker.delete(process.topic)
     broker.create(process.topic, 2)
-    send(broker, process.topic, predictions(700))
+    broker.send(process.topic, predictions(700))
     if not at_once:
         process.wait_for("data_monitor_records_total", lambda value: value == 1700)
-    send(broker, process.topic, predictions(600))
+    broker.send(process.topic, predictions(600))
     seen = process.wait_for("data_monitor_records_total", lambda value: value >= 2300)
     assert seen["data_monitor_records_total"] == 2300
     assert seen[SKIPPED] == 0
@@ -173,9 +128,9 @@ def test_a_topic_made_anew_while_it_is_read(broker, monitor, request, store, at_
 
 
 @STORES
-def test_a_topic_made_anew_while_it_is_not_read_and_longer_than_before(broker, monitor, request, store):
-    first = monitor(state=state_in(store, topic_of(request)))
-    send(broker, first.topic, predictions(600))
+def test_a_topic_made_anew_while_it_is_not_read_and_longer_than_before(broker, monitor, topic, store):
+    first = monitor(state=state_in(store, topic))
+    broker.send(first.topic, predictions(600))
     first.wait_for("data_monitor_records_total", lambda value: value == 600)
 
     # Whose records these are is known once the broker has told the topic's id.
@@ -187,7 +142,7 @@ def test_a_topic_made_anew_while_it_is_not_read_and_longer_than_before(broker, m
     assert first.stop() == 0
     broker.delete(first.topic)
     broker.create(first.topic, 1)
-    send(broker, first.topic, predictions(900), partitions=1)
+    broker.send(first.topic, predictions(900))
     again = monitor(state=state_in(store, first.topic))
     seen = again.wait_for("data_monitor_records_total", lambda value: value >= 900)
     assert (seen["data_monitor_records_total"], seen[SKIPPED]) == (900, 0)
@@ -214,7 +169,7 @@ def test_what_is_aborted_is_not_counted_and_leaves_no_lag(broker, monitor):
     assert process.stop() == 0
     # A start after a marker, at the end of the log.
     again = monitor()
-    send(broker, again.topic, predictions(10))
+    broker.send(again.topic, predictions(10))
     seen = again.wait_for("data_monitor_records_total", lambda value: value == 10)
     assert seen[SKIPPED] == 0
 
@@ -222,10 +177,10 @@ def test_what_is_aborted_is_not_counted_and_leaves_no_lag(broker, monitor):
 def test_retention_overtakes_a_monitor_that_reads(broker, monitor):
     """Its client asks for what has just been deleted, and learns of it by an offset out of range."""
     process = monitor()
-    send(broker, process.topic, predictions(100))
+    broker.send(process.topic, predictions(100))
     process.wait_for("data_monitor_records_total", lambda value: value == 100)
     process.pause()
-    send(broker, process.topic, predictions(4000))
+    broker.send(process.topic, predictions(4000))
     gone = [TopicPartition(process.topic, partition, 1800) for partition in (0, 1)]
     for answer in broker.admin.delete_records(gone).values():
         answer.result(30)
@@ -239,8 +194,8 @@ def test_retention_overtakes_a_monitor_that_reads(broker, monitor):
     assert process.metrics()[SKIPPED] >= 3000
 
 
-def test_compaction_leaves_gaps_that_are_nothing_to_count(broker, monitor, request):
-    topic = f"{topic_of(request)}-compacted"
+def test_compaction_leaves_gaps_that_are_nothing_to_count(broker, monitor, topic):
+    topic = f"{topic}-compacted"
     broker.create(
         topic,
         1,
@@ -279,7 +234,7 @@ def test_partitions_that_are_added_are_read_from_their_beginning(broker, monitor
     until(
         lambda: len(broker.admin.list_topics(process.topic, timeout=10).topics[process.topic].partitions) == 4, "added"
     )
-    send(broker, process.topic, predictions(800), partitions=4)
+    broker.send(process.topic, predictions(800))
     seen = process.wait_for("data_monitor_records_total", lambda value: value >= 800)
     assert seen["data_monitor_records_total"] == 800
 
@@ -298,10 +253,10 @@ def test_errors_are_exact_however_often_it_is_killed(broker, monitor):
     process = monitor(**sections)
     half = [event for event in events if event["event_id"] in known][::2]
     for part in range(6):
-        send(broker, process.topic, map(json.dumps, events[part * 2000 : (part + 1) * 2000]))
+        broker.send(process.topic, map(json.dumps, events[part * 2000 : (part + 1) * 2000]))
         # Of this part and, before their prediction, of the next one.
         names = [event["event_id"] for event in half if part * 2200 <= int(event["event_id"][2:]) < (part + 1) * 2200]
-        send(broker, "truth", [label(name, known) for name in names], partitions=3)
+        broker.send("truth", [label(name, known) for name in names])
         time.sleep(dice.uniform(0.5, 2.5))
         process.kill()
         process = monitor(**sections)
@@ -309,9 +264,9 @@ def test_errors_are_exact_however_often_it_is_killed(broker, monitor):
     assert process.stop() == 0
     # While it is down, the wait of all of them passes, and only then come the other labels: none of them is too late.
     later = predictions(1000, first_ms=FIRST_MS + 520_000)
-    send(broker, process.topic, (text.replace('"r-', '"later-') for text in later))
+    broker.send(process.topic, (text.replace('"r-', '"later-') for text in later))
     rest = known.keys() - {event["event_id"] for event in half}
-    send(broker, "truth", [label(name, known) for name in sorted(rest)], partitions=3)
+    broker.send("truth", [label(name, known) for name in sorted(rest)])
     process = monitor(**sections)
     seen = process.wait_for("ground_truth_window_joined", lambda value: value > 0)
     assert seen["ground_truth_window_end_timestamp_seconds"] == FIRST_MS / 1000 + 240
@@ -333,7 +288,7 @@ def label(name, known):
 
 def test_a_log_that_was_cut_off_is_read_on_where_it_goes_on(broker, monitor, tmp_path):
     first = monitor()
-    send(broker, first.topic, predictions(1000), written_at=time.time() - 60)
+    broker.send(first.topic, predictions(1000), written_at=time.time() - 60)
     first.wait_for("data_monitor_records_total", lambda value: value == 1000)
     until(lambda: all(one.topic_id and one.next_offset == 500 for one in in_file(first)), "the topic's id is saved")
     assert first.stop() == 0
@@ -343,7 +298,7 @@ def test_a_log_that_was_cut_off_is_read_on_where_it_goes_on(broker, monitor, tmp
     for one in found.partitions:
         one.next_offset += 100
     snapshot.write_bytes(codec.pack(found))
-    send(broker, first.topic, predictions(60))
+    broker.send(first.topic, predictions(60))
     again = monitor()
     seen = again.wait_for("data_monitor_records_total", lambda value: value >= 60)
     assert seen["data_monitor_records_total"] == 60

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cluster.images import catalogue
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from flink_image import FlinkImage, missing
 from kafka_broker import KafkaBroker
 from loadgen.events import EventSource
@@ -67,13 +67,6 @@ class Topic:
         return self.records
 
 
-def send(broker, topic, texts):
-    producer = Producer({"bootstrap.servers": broker.address})
-    for text in texts:
-        producer.produce(topic, text)
-    assert producer.flush(30) == 0
-
-
 def told(records):
     """Events of each pane by what each part said last."""
     last = {(record["startMs"], record["part"]): record["events"] for record in records}
@@ -90,7 +83,7 @@ def test_panes_counted_by_flink_say_what_the_events_say_whatever_is_sent_again(b
     panes = Topic(broker, "panes")
 
     def events(first_s, last_s):
-        send(broker, "events", [source.next(begin + ms) for ms in range(first_s * 1000, last_s * 1000, EVERY_MS)])
+        broker.send("events", [source.next(begin + ms) for ms in range(first_s * 1000, last_s * 1000, EVERY_MS)])
 
     def complete(seconds):
         """All panes before this time have been sent, with all events."""
@@ -111,11 +104,11 @@ def test_panes_counted_by_flink_say_what_the_events_say_whatever_is_sent_again(b
     again = {(record["startMs"], record["part"]) for record in panes.records if record["startMs"] > begin}
     until(lambda: {(one["startMs"], one["part"]) for one in panes.read()[sent:]} >= again, "the panes come again")
     late = [source.next(begin + 12_000 + number) for number in range(50)]
-    send(broker, "events", late)
+    broker.send("events", late)
     events(57, 70)
     # What moves the watermark on, in a pane that does not become complete.
     counted = 70 * 1000 // EVERY_MS + len(late)
-    send(broker, "events", [source.next(begin + 200_000) for _ in range(4)])
+    broker.send("events", [source.next(begin + 200_000) for _ in range(4)])
     until(lambda: sum(told(panes.read()).values()) == counted, "all of them")
 
     # The job sends predictions again, too; a monitor that reads those counts them as often. So each once:
@@ -128,7 +121,7 @@ def test_panes_counted_by_flink_say_what_the_events_say_whatever_is_sent_again(b
 
     until(answered, "every event is answered")
     assert len(predictions.records) > counted + 4
-    send(broker, "once", [json.dumps(found[f"run-{number}"]) for number in range(counted)])
+    broker.send("once", [json.dumps(found[f"run-{number}"]) for number in range(counted)])
     seen = []
     for topic, format_ in (("once", "json"), ("panes", "panes")):
         folder = tmp_path / topic
@@ -160,7 +153,7 @@ def test_after_a_savepoint_nothing_is_missing_and_nothing_comes_twice(broker, fl
     predictions, panes = Topic(broker, "predictions"), Topic(broker, "panes")
 
     def events(first_s, last_s):
-        send(broker, "events", [source.next(begin + ms) for ms in range(first_s * 1000, last_s * 1000, EVERY_MS)])
+        broker.send("events", [source.next(begin + ms) for ms in range(first_s * 1000, last_s * 1000, EVERY_MS)])
 
     # The savepoint holds a pane that is counted in part.
     events(0, 25)
@@ -168,7 +161,7 @@ def test_after_a_savepoint_nothing_is_missing_and_nothing_comes_twice(broker, fl
     start(flink, broker, flink.stop())
     events(25, 50)
     counted = 50 * 1000 // EVERY_MS
-    send(broker, "events", [source.next(begin + 200_000) for _ in range(4)])
+    broker.send("events", [source.next(begin + 200_000) for _ in range(4)])
     until(lambda: sum(told(panes.read()).values()) == counted, "every event is in a pane")
     until(lambda: len(predictions.read()) >= counted + 4, "every event is answered")
     assert Counter(one["event_id"] for one in predictions.read()) == {f"run-{n}": 1 for n in range(counted + 4)}

@@ -84,6 +84,15 @@ def read_properties(path: Path) -> dict[str, str]:
     return properties
 
 
+def why(consumer: Consumer, error: KafkaException) -> str:
+    """What went wrong with a request. Of a refused password or certificate a client tells its ``error_cb`` only, which
+    runs when it is polled: it is polled here while there is no record that could be lost by that.
+    """
+    if not consumer.assignment():
+        consumer.poll(0)
+    return str(error.args[0].str())
+
+
 class Source:
     """A consumer whose offsets are not the group's but ours; what is committed is for lag tools."""
 
@@ -128,7 +137,7 @@ class Source:
         try:
             found = self._consumer.list_topics(topic, timeout=_TIMEOUT_SECONDS).topics[topic]
         except KafkaException as error:
-            raise Unavailable(f"the broker does not answer: {error.args[0].str()}") from error
+            raise Unavailable(f"the broker does not answer: {why(self._consumer, error)}") from error
         if found.error is not None or not found.partitions:
             raise Unavailable(f"topic {topic}: {found.error.str() if found.error else 'no partitions'}")
         return [(topic, partition) for partition in sorted(found.partitions)]
@@ -196,7 +205,8 @@ class Source:
             elif error.code() in _LOST:
                 found.lost.add(key)
             else:
-                self._report(f"topic {message.topic()}: {error.str()}")
+                # Errors of the group have no topic.
+                self._report(f"topic {message.topic()}: {error.str()}" if message.topic() else error.str())
         return found
 
     def commit(self, offsets: Mapping[Key, int]) -> None:

@@ -11,13 +11,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from data_monitor.adapters import codec
 from data_monitor.adapters.codec import Damaged, Form, PartitionRecord
-from data_monitor.adapters.kafka import Unavailable, client_settings
+from data_monitor.adapters.kafka import Unavailable, client_settings, why
 from data_monitor.config import Kafka
 from data_monitor.core.monitor import Evaluation
 from data_monitor.core.panes import Key, PartitionState
@@ -37,11 +37,15 @@ class StateTopic:
         self._topic = topic
         self._form = form
         self._admin = AdminClient(settings)
-        self._producer = Producer({**settings, "enable.idempotence": True, "acks": "all", "linger.ms": 5})
+        # In order, and without the right that an idempotent producer needs: lacking it once would be fatal for it. What
+        # comes twice does no harm.
+        ordered = {"acks": "all", "enable.idempotence": False, "max.in.flight.requests.per.connection": 1}
+        self._producer = Producer({**settings, **ordered, "linger.ms": 5})
         self._consumer = Consumer(
             {
                 **settings,
-                "group.id": f"{kafka.group_id}-state-never-committed",
+                # Nothing is committed. One of its own would need a right of its own.
+                "group.id": kafka.group_id,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 "queued.max.messages.kbytes": 8192,
@@ -103,8 +107,10 @@ class StateTopic:
             value = codec.pack(codec.to_record(key, state, self._form))
             try:
                 self._producer.produce(self._topic, key=f"{key[0]}/{key[1]}", value=value, on_delivery=delivered)
-            except (BufferError, KafkaException) as error:
+            except BufferError as error:
                 raise Unavailable(f"topic {self._topic}: {error}") from error
+            except KafkaException as error:
+                raise Unavailable(f"topic {self._topic}: {error.args[0].str()}") from error
             # Lets the queue empty itself, where there are many partitions.
             self._producer.poll(0)
         if self._producer.flush(_TIMEOUT_SECONDS) or failed:
@@ -132,15 +138,18 @@ class StateTopic:
         try:
             found = self._consumer.list_topics(self._topic, timeout=_TIMEOUT_SECONDS).topics[self._topic]
         except KafkaException as error:
-            raise Unavailable(f"the broker does not answer: {error.args[0].str()}") from error
-        return [] if found.error is not None else sorted(found.partitions)
+            raise Unavailable(f"the broker does not answer: {why(self._consumer, error)}") from error
+        if found.error is not None and found.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise Unavailable(f"topic {self._topic}: {found.error.str()}")
+        return sorted(found.partitions)
 
     def _create(self) -> list[int]:
         new = NewTopic(self._topic, num_partitions=1, replication_factor=-1, config={"cleanup.policy": "compact"})
         try:
-            self._admin.create_topics([new])[self._topic].result(_TIMEOUT_SECONDS)
-        except Exception as error:
-            raise Unavailable(f"topic {self._topic} is not there and could not be made: {error}") from error
+            self._admin.create_topics([new], request_timeout=_TIMEOUT_SECONDS)[self._topic].result()
+        except KafkaException as error:
+            said = error.args[0].str()
+            raise Unavailable(f"topic {self._topic} is not there and could not be made: {said}") from error
         log.info("made the compacted topic %s", self._topic)
         return [0]
 
