@@ -12,12 +12,14 @@ from promql_parser import parse
 from remediator.core.queries import job_queries, kafka_cluster, partition_lags
 from worlds import target
 
-TASK_MANAGER = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="ml-recommender",pod="tm-%s"}'
+TASK_MANAGER = (
+    'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="ml-recommender",tm_id="tm-%d",replica="%d"}'
+)
 SUBTASK = (
     'flink_taskmanager_job_task_numRecords%s{namespace="streaming",app="ml-recommender",'
     'task_id="%s",subtask_index="%d",task_attempt_id="%d",replica="%d"}'
 )
-OTHER_JOB = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="other",pod="tm-9"}'
+OTHER_JOB = 'flink_taskmanager_Status_JVM_CPU_Time{namespace="streaming",app="other",tm_id="tm-9",replica="1"}'
 CONTAINER = (
     'container_cpu_usage_seconds_total{namespace="streaming",pod="ml-recommender-taskmanager-1-%s",container="%s"%s}'
 )
@@ -39,7 +41,7 @@ def series() -> list[dict[str, str]]:
     two subtasks of a vertex take 100 records each second and make three of each, until the job restarts at eight
     minutes, and 200 from then on; a second replica of Prometheus tells the same. Two other Kafka clusters have a topic
     and a group of the same names."""
-    found = [{"series": TASK_MANAGER % n, "values": "0+3750000000x40"} for n in (1, 2)]
+    found = [{"series": TASK_MANAGER % (n, replica), "values": "0+3750000000x40"} for n in (1, 2) for replica in (1, 2)]
     found += [{"series": OTHER_JOB, "values": "0+15000000000x40"}]
     found += [{"series": CONTAINER % (n, "flink-main-container", ""), "values": "0+6x40"} for n in (1, 2)]
     found += [{"series": CONTAINER % (1, "flink-main-container", ',node="again"'), "values": "0+6x40"}]

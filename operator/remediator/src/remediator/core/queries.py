@@ -35,9 +35,9 @@ def job_queries(target: FlinkDeployment, cluster: Matchers = ()) -> str:
     jvm = f"flink_taskmanager_Status_JVM_CPU_Time{{{labels}}}"
     container = f'container_cpu_usage_seconds_total{{namespace={_quoted(target.namespace)},pod=~{pods},container!=""}}'
     found = {
-        "jvm_cpu": f"sum(rate({jvm}[2m])) / 1e9",
+        "jvm_cpu": f"sum(max by (tm_id) (rate({jvm}[2m]))) / 1e9",
         "container_cpu": f"sum(max by (namespace, pod, container) (rate({container}[2m])))",
-        "task_managers": f"count({jvm})",
+        "task_managers": f"count(group by (tm_id) ({jvm}))",
     }
     if target.consumer_groups:
         group = _groups(target.consumer_groups, cluster)
