@@ -34,13 +34,16 @@ def saved(folder: Path) -> dict[str, Incident]:
 
 
 def draw(courses: Mapping[str, Incident], limit: float) -> str:
-    """Return the picture as SVG; ``limit`` is the alert's threshold. Where nobody answered, a line has a gap."""
+    """Return the picture as SVG; ``limit`` is the alert's threshold. Where nobody answered, a line has a gap. It ends a
+    minute after the last of them was above the threshold: of who was watched longer there is nothing more to see."""
+    end = 0.0
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 6))
         lag, parallelism = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
         for name, course in courses.items():
             minutes = [(s.time - course.start).total_seconds() / 60 for s in course.samples]
             lags = [math.nan if s.lag is None else s.lag for s in course.samples]
+            end = max([end, *(minute for minute, value in zip(minutes, lags, strict=True) if value >= limit)])
             lag.plot(minutes, lags, linewidth=1.4, label=name.replace("_", " "))
             sizes = [math.nan if s.parallelism is None else s.parallelism for s in course.samples]
             parallelism.step(minutes, sizes, where="post", linewidth=1.4)
@@ -50,6 +53,7 @@ def draw(courses: Mapping[str, Incident], limit: float) -> str:
         parallelism.set_ylabel("parallelism")
         parallelism.set_xlabel("minutes from the overload")
         parallelism.yaxis.set_major_locator(MaxNLocator(integer=True))
+        lag.set_xlim(0, end + 1)
         for axes in (lag, parallelism):
             axes.grid(alpha=0.25)
             axes.set_ylim(bottom=0)
