@@ -148,7 +148,15 @@ def test_rules_that_make_no_sense(backtest: Run, tmp_path: Path, text: str, said
     assert said in err
 
 
-def test_a_prometheus_that_is_not_there(backtest: Run) -> None:
-    code, _, err = backtest(url=f"http://127.0.0.1:{free_port()}")
-    assert code == 2
-    assert "does not answer" in err
+@pytest.mark.parametrize("url", ["http://me:hunter2@127.0.0.1:{}", "http://[me:hunter2@", "me:hunter2@127.0.0.1:{}"])
+def test_a_prometheus_that_is_not_there(backtest: Run, url: str) -> None:
+    code, _, err = backtest(url=url.format(free_port()))
+    assert (code, "hunter2" in err, "Traceback" in err) == (2, False, False)
+    assert "does not answer" in err or "is to be a URL such as" in err
+
+
+def test_a_password_of_the_address_is_not_in_the_report(backtest: Run, prometheus: str) -> None:
+    code, out, err = backtest(url=prometheus.replace("//", "//me:hunter2@"))
+    assert code == 0
+    assert json.loads(out)["sources"]["alerts"].endswith(f"ALERTS of {prometheus}")
+    assert "hunter2" not in out + err

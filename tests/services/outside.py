@@ -186,6 +186,8 @@ class Alertmanagers:
         self.route: Callable[[Resource], list[str]] = lambda labels: ["remediator"]
         self.status: dict[str, Resource] = {}
         """By fingerprint, fields that differ from those of an alert that is notified."""
+        self.authorization: str | None = None
+        """The header that requests must have; None: nobody is asked for it."""
 
     def tell(self, alert: Resource, *replicas: int) -> None:
         """Tell some of the replicas of an alert, or all."""
@@ -205,6 +207,8 @@ class Alertmanagers:
         replica = self.replicas[int(str(request.url.host).rsplit(".", 1)[1])]
         if not replica.reachable:
             raise httpx.ConnectError("connection refused", request=request)
+        if self.authorization not in (None, request.headers.get("Authorization")):
+            return httpx.Response(401)
         if request.url.path == "/api/v2/status":
             peers = [{"name": r.name, "address": "10.0.0.1:9094"} for r in self.replicas]
             cluster = {"name": replica.name, "status": "ready", "peers": peers}

@@ -1,5 +1,6 @@
 """What the receiver makes of what Alertmanager's replicas know."""
 
+from base64 import b64encode
 from datetime import timedelta
 
 import pytest
@@ -62,6 +63,20 @@ async def test_an_alertmanager_before_time_intervals_were_told_is_understood() -
     world = World()
     world.alertmanagers.tell(alert())
     world.alertmanagers.status["f-ml-recommender"] = {"mutedBy": None}
+    await world.resync().run()
+    assert len(world.records()) == 1
+
+
+async def test_a_password_in_the_address_is_used_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.alertmanagers.tell(alert())
+    world.alertmanagers.authorization = f"Basic {b64encode(b'us er:hunter2').decode()}"
+    world.alertmanagers.urls = ["http://us%20er:hunter3@10.0.0.0:9093"]
+    await world.resync().run()
+    (said,) = caplog.records
+    assert "401" in vars(said)["error"]
+    assert "hunter3" not in str(vars(said))
+    world.alertmanagers.urls = ["http://us%20er:hunter2@10.0.0.0:9093"]
     await world.resync().run()
     assert len(world.records()) == 1
 

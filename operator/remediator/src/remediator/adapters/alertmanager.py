@@ -43,7 +43,8 @@ class _Replica:
 
 
 class Alertmanager:
-    """Alertmanager at one or more URLs, each of which may be a headless Service of several replicas.
+    """Alertmanager at one or more URLs, which may hold a name and a password; each may be a headless Service of several
+    replicas.
 
     ``receiver`` is a regular expression (RE2) of the names of our receivers; empty: all receivers are ours.
     """
@@ -102,7 +103,8 @@ class Alertmanager:
         status = await self._get(url, named, "/api/v2/status")
         if before["uptime"] != status["uptime"]:
             # In nanoseconds, so it tells apart the replicas behind a Service that is not headless.
-            raise httpx.ReadError(f"{named} is several Alertmanagers; name each of them, or their headless Service")
+            where = named.netloc.decode()
+            raise httpx.ReadError(f"{where} is several Alertmanagers; name each of them, or their headless Service")
         cluster = status.get("cluster") or {}
         return _Replica(
             name=cluster.get("name") or "",
@@ -113,9 +115,10 @@ class Alertmanager:
         )
 
     async def _get(self, url: httpx.URL, named: httpx.URL, path: str) -> Any:
-        # By address, and with the name that certificates and proxies know.
+        # By address, and with the name that certificates and proxies know. A password is no part of it: errors name it.
         response = await self._http.get(
-            url.copy_with(path=url.path.rstrip("/") + path),
+            url.copy_with(path=url.path.rstrip("/") + path, userinfo=b""),
+            auth=(url.username, url.password) if url.userinfo else None,
             headers={"Host": named.netloc.decode()},
             extensions={"sni_hostname": named.host},
         )

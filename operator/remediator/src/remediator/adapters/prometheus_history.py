@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from prometheus_api_client import PrometheusConnect
 from urllib3.util import Retry
@@ -40,10 +41,13 @@ def pages(start: datetime, end: datetime, step: timedelta) -> Iterator[tuple[dat
 
 
 class History:
-    """What one Prometheus server has stored. ``timeout`` of a page is in seconds."""
+    """What one Prometheus server has stored. ``timeout`` of a page is in seconds; ``address`` is the URL without a
+    password.
+    """
 
     def __init__(self, url: str, timeout: float = 60) -> None:
-        self._url = url
+        """Raises NoHistory for what is no URL."""
+        self.address = _without_password(url)
         self._connection = PrometheusConnect(url=url.rstrip("/"), timeout=timeout, retry=Retry(total=2))
         self._timeout = timeout
 
@@ -55,9 +59,20 @@ class History:
                 found = await asyncio.to_thread(self._connection.custom_query_range, promql, first, last, seconds)
             return to_series(found)
         except TimeoutError:
-            raise NoHistory(f"{self._url} gives no answer in time from {_utc(first)} to {_utc(last)}") from None
+            raise NoHistory(f"{self.address} gives no answer in time from {_utc(first)} to {_utc(last)}") from None
         except TROUBLE as error:
-            raise NoHistory(f"{self._url} does not answer {promql!r}: {_told(error)}") from None
+            raise NoHistory(f"{self.address} does not answer {promql!r}: {_told(error)}") from None
+
+
+def _without_password(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        known = False
+    if not known:
+        raise NoHistory("the address of Prometheus is to be a URL such as http://localhost:9090")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def to_series(result: Any) -> list[Series]:

@@ -119,10 +119,10 @@ async def _alerts(
         history = History(request.prometheus)
         if rules:
             found += await would_fire(history, rules, specs, over, progress)
-            sources.append(f"the rules of {_files(request.rules)}, asked of {request.prometheus}")
+            sources.append(f"the rules of {_files(request.rules)}, asked of {history.address}")
         else:
             found += await fired(history, specs, over, progress)
-            sources.append(f"ALERTS of {request.prometheus}")
+            sources.append(f"ALERTS of {history.address}")
     known = [
         _from(one, over.start)
         for one in merge(found)
