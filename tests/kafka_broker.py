@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from certificates import make_certificate
 from cluster import tools
 from cluster.images import maven
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -31,13 +32,6 @@ from monitor_process import until
 from ports import free_port
 
 _POM = Path(__file__).parent / "cluster/images/kafka/pom.xml"
-
-
-def make_certificate(key: Path, certificate: Path) -> None:
-    """Write a certificate of its own issuer for 127.0.0.1, and its key."""
-    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += ["-days", "1", "-subj", "/CN=kafka", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
 
 
 class KafkaBroker:

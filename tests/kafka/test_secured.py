@@ -3,9 +3,9 @@
 import shutil
 
 import pytest
+from certificates import make_certificate
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AclOperation, ResourceType
-from kafka_broker import make_certificate
 from monitor_process import predictions, until
 
 pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")

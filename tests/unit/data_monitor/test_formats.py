@@ -5,13 +5,13 @@ import io
 import itertools
 import json
 import struct
-import subprocess
 from decimal import Decimal
 
 import fastavro
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from certificates import make_certificate
 from data_monitor.adapters import avro, protobuf
 from data_monitor.adapters.avro_code import compiled
 from data_monitor.adapters.decode import Decoder
@@ -202,9 +202,7 @@ def test_basic_auth_comes_from_the_environment(monkeypatch):
 def test_a_registry_over_tls(tmp_path, monkeypatch):
     """A stand-in for the registry, but TLS is the real one; its CA is in a file, as from a Secret or a ConfigMap."""
     key, certificate = tmp_path / "tls.key", tmp_path / "ca.crt"
-    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=registry"]
-    subprocess.run([*command, "-addext", "subjectAltName=IP:127.0.0.1"], check=True, capture_output=True)
+    make_certificate(key, certificate)
     both = tmp_path / "both.pem"
     both.write_bytes(certificate.read_bytes() + key.read_bytes())
     registry = RegistryStandIn("me:secret", both)

@@ -1,13 +1,13 @@
 """TLS of the webhook: served by the certificate's files, and by renewed ones without a restart."""
 
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from aiohttp import web
+from certificates import make_certificate
 from remediator.__main__ import main
 from remediator.receiver.certificate import Certificate
 
@@ -19,10 +19,7 @@ def make(tmp_path: Path) -> Make:
     """Write a certificate of its own issuer, named after the argument, and its key."""
 
     def run(name: str) -> None:
-        command = ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        command += ["-days", "1", "-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost"]
-        command += ["-keyout", str(tmp_path / "tls.key"), "-out", str(tmp_path / "tls.crt")]
-        subprocess.run(command, check=True, capture_output=True)
+        make_certificate(tmp_path / "tls.key", tmp_path / "tls.crt", name=name, host="DNS:localhost")
 
     run("first")
     return run
