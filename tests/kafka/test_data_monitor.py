@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import time
 
 import pytest
@@ -12,8 +11,6 @@ from data_monitor.adapters import codec
 from data_monitor.adapters.codec import PartitionRecord
 from data_monitor.adapters.snapshot import Snapshot
 from monitor_process import FIRST_MS, predictions, until
-
-pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")
 
 SKIPPED = "data_monitor_skipped_records_total"
 

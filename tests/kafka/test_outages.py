@@ -1,11 +1,7 @@
 """The data monitor while its broker is away, as each rolling update of Kafka makes it."""
 
-import shutil
-
 import pytest
 from monitor_process import predictions, until
-
-pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")
 
 RECORDS = "data_monitor_records_total"
 

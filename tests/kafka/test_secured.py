@@ -1,14 +1,10 @@
 """The data monitor with a broker as production has them: TLS, a password, and no right that was not given."""
 
-import shutil
-
 import pytest
 from certificates import make_certificate
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AclOperation, ResourceType
 from monitor_process import predictions, until
-
-pytestmark = pytest.mark.skipif(not shutil.which("java"), reason="a real broker needs Java 17")
 
 READ = AclOperation.READ
 RECORDS = "data_monitor_records_total"
